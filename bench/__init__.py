@@ -1,0 +1,1 @@
+"""Benches: whole roads and their bare parts, measured in one run. Not part of the product."""

@@ -1,0 +1,166 @@
+"""``python -m bench.road``: the whole road beside its bare parts, in one run; writes ``docs/benchmarks.md``.
+
+``--messages N`` (singles; the rest follows from it) or ``--seconds S`` of latency; ``--quick`` takes less than a
+minute; ``--only single,staged,…`` makes some of the runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from bench import report
+from bench.bare import Bare
+from bench.house import House
+from bench.measure import busy_share, machine
+from bench.processes import BenchFailed
+from bench.results import Results
+from bench.runs import Runs, Sizes
+from deploy.kafka.cluster import EmbeddedKafka
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+OUT: Final = ROOT / "bench" / ".out"
+PAGE: Final = ROOT / "docs" / "benchmarks.md"
+RUNS: Final = ("single", "batches", "staged", "latency", "restart")
+QUIET: Final = 0.1
+"""Other programs' share of the cores above which the figures say little."""
+
+
+def sizes(arguments: argparse.Namespace) -> Sizes:
+    """How much to move: ``--messages`` sets the singles, everything else in proportion."""
+    single = arguments.messages or (2_000 if arguments.quick else 30_000)
+    return Sizes(
+        single=single,
+        staged=max(3000, single // 2),
+        batches=single * 2,
+        parts=min(20_000, max(1000, single // 2)),
+        latency_s=arguments.seconds or (4.0 if arguments.quick else 15.0),
+        cases=min(2000, max(100, single // 10)),
+    )
+
+
+async def measure(arguments: argparse.Namespace) -> Results:
+    """Everything, on a Kafka and a broker of its own."""
+    began = time.monotonic()
+    load = busy_share(1.0)
+    if load > QUIET:
+        say(f"other programs use {load:.0%} of this machine: the figures will be low")
+    results = Results(
+        command=shlex.join(["python", "-m", "bench.road", *sys.argv[1:]]),
+        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        machine=machine(),
+        other_load=load,
+        quick=arguments.quick,
+    )
+    with tempfile.TemporaryDirectory(prefix="tongban-bench-") as folder:
+        async with EmbeddedKafka(say=say) as kafka:
+            house = House(Path(folder), kafka.bootstrap)
+            await house.furnish()
+            await _measure(results, Runs(kafka, house, sizes(arguments), arguments.module), house, arguments)
+    results.seconds = time.monotonic() - began
+    return results
+
+
+async def _measure(results: Results, runs: Runs, house: House, arguments: argparse.Namespace) -> None:
+    chosen = sizes(arguments)
+    bare = Bare(house, chosen.parts, chosen.cases)
+
+    async def raw() -> None:
+        results.parts.update(await bare.raw())
+
+    async def single() -> None:
+        results.single, results.event_bytes = await runs.single()
+
+    async def batches() -> None:
+        results.batches = await runs.batches()
+
+    async def staged() -> None:
+        results.staged, results.stages = await runs.staged()
+
+    async def latency() -> None:
+        results.latency = await runs.latency(await bare.hops(chosen.rate, chosen.latency_s))
+
+    async def restart() -> None:
+        results.restart = await runs.restart()
+
+    async def parts() -> None:
+        results.parts.update(await bare.stages())
+
+    steps: dict[str, Callable[[], Awaitable[None]]] = {
+        "single": single,
+        "latency": latency,
+        "batches": batches,
+        "restart": restart,
+        "staged": staged,
+    }
+    wanted = [(name, step) for name, step in steps.items() if name in arguments.only]
+    for name, step in [("raw", raw), *wanted, ("bare parts", parts)]:
+        began = time.monotonic()
+        await step()
+        say(f"{name}: {time.monotonic() - began:.0f} s{_figure(results, name)}")
+
+
+def _figure(results: Results, name: str) -> str:
+    roads = {"single": results.single, "batches": results.batches, "staged": results.staged}
+    road = roads.get(name)
+    if road is not None:
+        return f", {road.rate:,.0f} messages/s, the broker {road.broker_us:.0f} µs of CPU each"
+    if name == "latency" and results.latency is not None:
+        return f", p99 {results.latency.accepted_p99:.1f} ms"
+    if name == "restart" and results.restart is not None:
+        return f", first delivery after {results.restart.after_stop_s:.1f} s"
+    return ""
+
+
+def say(line: str) -> None:
+    print(f"bench: {line}", file=sys.stderr, flush=True)
+
+
+def read_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.road", description=__doc__)
+    parser.add_argument("--messages", type=int, help="single messages of the whole road (default: 30,000)")
+    parser.add_argument("--seconds", type=float, help="how long latency is measured (default: 15)")
+    parser.add_argument("--quick", action="store_true", help="a minute, to see that it works")
+    parser.add_argument("--only", type=lambda text: text.split(","), default=list(RUNS), help=",".join(RUNS))
+    parser.add_argument("--module", default="broker.cli", help=argparse.SUPPRESS)
+    parser.add_argument("--page", type=Path, default=PAGE, help="the page to write")
+    arguments = parser.parse_args(words)
+    unknown = set(arguments.only) - set(RUNS)
+    if unknown:
+        parser.error(f"--only: {', '.join(sorted(unknown))}: expected some of {', '.join(RUNS)}")
+    return arguments
+
+
+def main() -> None:
+    arguments = read_arguments()
+    for name in [each for each in os.environ if each.startswith("TONGBAN_") and each != "TONGBAN_CACHE"]:
+        del os.environ[name]
+    os.environ["PYTHONPATH"] = str(ROOT)
+    try:
+        results = asyncio.run(measure(arguments))
+    except BenchFailed as failed:
+        say(f"failed: {failed}")
+        sys.exit(1)
+    OUT.mkdir(exist_ok=True)
+    (OUT / "road.json").write_bytes(
+        orjson.dumps(asdict(results), option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
+    )
+    page = report.render(results)
+    arguments.page.write_text(page, encoding="utf-8")
+    print(page)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Reading the ledger back: replay and, later, proofs."""

@@ -1,0 +1,179 @@
+"""The directory: partners, items and agreements, as frozen records read from TOML documents.
+
+The documents live under version control (``directory/``); applied, the whole set travels as one record on
+every partition of the ledger, so that each message is judged by the directory in force at its place in the
+log (ADR 0006). Source: contract, "Directory".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Annotated, Any, ClassVar, Final
+
+from pydantic import AfterValidator, Field
+
+from broker.core.documents import FORBID_UNKNOWN, DocumentInvalid, Fault, read_record, read_toml
+from broker.core.ids import PartnerId, partner_id
+from broker.core.message import Mode
+
+_PartnerId = Annotated[PartnerId, AfterValidator(partner_id)]
+_ItemCode = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]{0,63}$")]
+_Count = Annotated[int, Field(ge=1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one partner may be sent at once. ``per_second`` 0: no limit of rate."""
+
+    __pydantic_config__: ClassVar = FORBID_UNKNOWN
+    in_flight: _Count = 64
+    per_second: Annotated[float, Field(ge=0)] = 0.0
+    batch: _Count = 1
+    queue_bytes: Annotated[int, Field(ge=65536)] = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """What proves that a partner speaks.
+
+    ``verify`` are Ed25519 public keys in Standard Webhooks form (``whpk_…``), all in force at once so that
+    keys rotate. ``secret`` names a shared secret (``v1``) of the broker's own configuration: secrets are
+    never in the directory. ``token_sha256`` are hex digests of bearer tokens for reads.
+    """
+
+    __pydantic_config__: ClassVar = FORBID_UNKNOWN
+    verify: tuple[Annotated[str, Field(pattern=r"^whpk_[A-Za-z0-9+/]{43}=$")], ...] = ()
+    secret: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
+    token_sha256: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partner:
+    """One partner city's system, or one authority within it.
+
+    ``connector`` holds ``kind`` (a name in ``connectors/registry.py``) and that kind's own options.
+    ``trusted_channel``: its client certificate vouches for binary-mode messages. ``receipts`` False: it
+    reads its receipts by status instead of being sent them. ``retry_after_s``: seconds between attempts
+    once parked; empty means the house's schedule (``core/schedule.py``).
+    """
+
+    __pydantic_config__: ClassVar = FORBID_UNKNOWN
+    id: _PartnerId
+    name: str
+    contact: str
+    connector: Mapping[str, Any]
+    keys: Keys = Keys()
+    trusted_channel: bool = False
+    receipts: bool = True
+    limits: Limits = Limits()
+    retry_after_s: tuple[Annotated[float, Field(gt=0)], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One 事项. ``promised_days`` are working days; ``instant`` items (秒批) answer within minutes."""
+
+    __pydantic_config__: ClassVar = FORBID_UNKNOWN
+    code: _ItemCode
+    name: str
+    promised_days: Annotated[int, Field(ge=0)]
+    instant: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """What two partners have agreed: which items, in which modes, from when to when (both days included)."""
+
+    __pydantic_config__: ClassVar = FORBID_UNKNOWN
+    partners: tuple[_PartnerId, _PartnerId]
+    items: Annotated[tuple[_ItemCode, ...], Field(min_length=1)]
+    modes: Annotated[tuple[Mode, ...], Field(min_length=1)]
+    since: date
+    until: date | None = None
+    contacts: Mapping[str, str] = field(default_factory=dict)
+
+    def in_force(self, day: date) -> bool:
+        return self.since <= day and (self.until is None or day <= self.until)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory:
+    """One version of the directory. ``version`` is the SHA-256 over its documents, 16 hex digits."""
+
+    version: str
+    partners: Mapping[PartnerId, Partner]
+    items: Mapping[str, Item]
+    agreements: Mapping[frozenset[PartnerId], Agreement]
+
+    def agreement(self, one: PartnerId, other: PartnerId) -> Agreement | None:
+        return self.agreements.get(frozenset((one, other)))
+
+    def agreements_of(self, partner: PartnerId) -> list[Agreement]:
+        return [agreement for pair, agreement in self.agreements.items() if partner in pair]
+
+
+EMPTY: Final = Directory(version="", partners={}, items={}, agreements={})
+
+
+def version_of(documents: Mapping[str, str]) -> str:
+    """The version of a set of documents: SHA-256 over its canonical JSON, 16 hex digits."""
+    text = json.dumps(dict(sorted(documents.items())), ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def read_directory(documents: Mapping[str, str]) -> Directory:
+    """Build the directory from ``{path: TOML text}``. Raises :class:`DocumentInvalid` with every fault."""
+    faults: list[Fault] = []
+    partners: dict[PartnerId, Partner] = {}
+    items: dict[str, Item] = {}
+    agreements: dict[frozenset[PartnerId], Agreement] = {}
+    for path in sorted(documents):
+        try:
+            tables = read_toml(path, documents[path])
+            match path.split("/"):
+                case ["partners", _]:
+                    partner = read_record(path, Partner, tables)
+                    _named_after(path, "id", partner.id)
+                    partners[partner.id] = partner
+                case ["items", _]:
+                    item = read_record(path, Item, tables)
+                    _named_after(path, "code", item.code)
+                    items[item.code] = item
+                case ["agreements", _]:
+                    agreement = read_record(path, Agreement, tables)
+                    _named_after(path, "partners", "--".join(sorted(agreement.partners)))
+                    agreements[frozenset(agreement.partners)] = agreement
+                case _:
+                    expected = "expected a file of partners/, items/ or agreements/"
+                    raise DocumentInvalid((Fault(file=path, key="-", expected=expected),))
+        except DocumentInvalid as invalid:
+            faults.extend(invalid.faults)
+    if not faults:
+        faults.extend(_dangling(partners, items, agreements))
+    if faults:
+        raise DocumentInvalid(tuple(faults))
+    return Directory(version=version_of(documents), partners=partners, items=items, agreements=agreements)
+
+
+def _named_after(path: str, key: str, name: str) -> None:
+    if path.rpartition("/")[2] != f"{name}.toml":
+        raise DocumentInvalid((Fault(file=path, key=key, expected=f"expected the file to be {name}.toml"),))
+
+
+def _dangling(
+    partners: Mapping[PartnerId, Partner],
+    items: Mapping[str, Item],
+    agreements: Mapping[frozenset[PartnerId], Agreement],
+) -> Iterator[Fault]:
+    for agreement in agreements.values():
+        file = f"agreements/{'--'.join(sorted(agreement.partners))}.toml"
+        for side in agreement.partners:
+            if side not in partners:
+                yield Fault(file=file, key="partners", expected=f"expected partners/{side}.toml to exist")
+        for code in agreement.items:
+            if code not in items:
+                yield Fault(file=file, key="items", expected=f"expected items/{code}.toml to exist")

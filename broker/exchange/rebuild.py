@@ -1,0 +1,175 @@
+"""The view, rebuilt from the ledger alone: same judging, same transactions, no outputs.
+
+Only records that were routed are judged here; what lies beyond is left to the exchange, which routes it.
+Delivery is set back to the first message of each outbox partition that has no receipt, so that what it
+held (parked lanes, mailboxes) is taken up again; what has a receipt is skipped there.
+Source: design, "The road" 1 and 5.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from broker.core.directory import EMPTY, Directory, read_directory
+from broker.core.message import BadRecord, Message, MessageClass, from_record
+from broker.core.records import Commit, Position, Record, TopicPartition
+from broker.errors import WrongUse
+from broker.exchange import batch
+from broker.log import group_admin, groups, scan, topics
+from broker.log.codec import Codec
+from broker.log.options import KafkaOptions
+from broker.store import directory as directory_rows
+from broker.store import ledger_view, marks, messages
+from broker.store.engine import Store
+
+_BATCH: Final = 2000
+_SESSION_MARGIN_S: Final = 3.0
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilt:
+    """What a rebuild did: ledger records judged, outbox partitions set back, records to be looked at again there."""
+
+    records: int
+    set_back: int
+    again: int
+
+
+async def rebuild(kafka: KafkaOptions, store: Store, codec: Codec, *, progress: Progress) -> Rebuilt:
+    """Drop the view and make it again. Raises :class:`WrongUse` while a stage is at work on this cluster.
+
+    Interrupted, it is simply run again: it starts by dropping what is there. ``progress`` is told records
+    done and to do.
+    """
+    await _stages_have_stopped(kafka)
+    await store.call(ledger_view.clear_view)
+    begins = {
+        partition: begin for partition, (begin, _) in (await scan.offsets(kafka, topics.LEDGER)).items()
+    }
+    routed = await _routed_until(kafka)
+    total = sum(routed[partition] - begins[partition] for partition in routed)
+    done = 0
+    for partition, until in sorted(routed.items()):
+        async for records in _chunks(
+            scan.scan(kafka, topics.LEDGER, partitions=[partition], end={partition: until})
+        ):
+            await _take_in(kafka, store, codec, partition, records)
+            done += len(records)
+            progress(done, total)
+    set_back, again = await _set_delivery_back(kafka, store)
+    return Rebuilt(records=done, set_back=set_back, again=again)
+
+
+async def _stages_have_stopped(kafka: KafkaOptions) -> None:
+    """Wait out the sessions of workers that have just stopped; one that is alive outlasts that."""
+    end = time.monotonic() + kafka.session_timeout_s + _SESSION_MARGIN_S
+    for group in groups.STAGES:
+        while await group_admin.members(kafka, group):
+            if time.monotonic() > end:
+                raise WrongUse(f"rebuild: group {group} has members; stop `tongban serve` everywhere first")
+            await asyncio.sleep(0.5)
+
+
+async def _routed_until(kafka: KafkaOptions) -> dict[int, int]:
+    """Per ledger partition, the offset up to which records were routed, as outboxes and the group tell it.
+
+    The group's offset follows the store's, so it never says too much; should it have expired, the outboxes
+    themselves say how far routing had come. Judging a record again with its outputs is harmless: what an
+    outbox has seen is dropped there.
+    """
+    until: dict[int, int] = dict.fromkeys(await scan.offsets(kafka, topics.LEDGER), 0)
+    for place, commit in (await group_admin.committed(kafka, groups.EXCHANGE)).items():
+        until[place.partition] = max(until[place.partition], commit.offset)
+    for topic in await topics.outboxes(kafka):
+        async for record in scan.scan(kafka, topic):
+            source = _source(record)
+            if source is not None:
+                until[source.partition] = max(until[source.partition], source.offset + 1)
+    return until
+
+
+async def _take_in(
+    kafka: KafkaOptions, store: Store, codec: Codec, partition: int, records: list[Record]
+) -> None:
+    since, version = (await store.read(ledger_view.positions, [partition])).get(partition, (0, ""))
+    directory = await _directory(store, version)
+    reads = batch.read(records)
+    cases, names = batch.wanted(reads)
+    loaded = await store.read(ledger_view.load, cases, names)
+    judged = batch.judge_batch(
+        reads, loaded, directory, codec=codec, outbox_partitions=kafka.outbox_partitions
+    )
+    until = records[-1].position.offset + 1
+    await store.call(ledger_view.apply, [judged.ledger_batch(partition, since, until)])
+
+
+async def _directory(store: Store, version: str) -> Directory:
+    if not version:
+        return EMPTY
+    return read_directory(json.loads(await store.read(directory_rows.documents, version)))
+
+
+async def _set_delivery_back(kafka: KafkaOptions, store: Store) -> tuple[int, int]:
+    back: dict[TopicPartition, Commit] = {}
+    high: dict[TopicPartition, dict[int, int]] = {}
+    committed = await group_admin.committed(kafka, groups.DELIVERY)
+    for place, commit in sorted(committed.items()):
+        first, seen = await _first_unsettled(kafka, store, place, commit.offset)
+        high[place] = seen
+        if first < commit.offset:
+            back[place] = Commit(first)
+    await store.call(marks.write, high)
+    if back:
+        await group_admin.set_committed(kafka, groups.DELIVERY, back)
+    return len(back), sum(committed[place].offset - commit.offset for place, commit in back.items())
+
+
+async def _first_unsettled(
+    kafka: KafkaOptions, store: Store, place: TopicPartition, until: int
+) -> tuple[int, dict[int, int]]:
+    """The offset of the first record without an outcome below ``until``, and the marks as of that offset."""
+    seen: dict[int, int] = {}
+    records = scan.scan(kafka, place.topic, partitions=[place.partition], end={place.partition: until})
+    async for chunk in _chunks(records):
+        found = [(record, _message(record)) for record in chunk]
+        names = {(message.source, message.id) for _, message in found if message is not None}
+        settled = await store.read(messages.settled, names)
+        for record, message in found:
+            if message is None:
+                continue
+            receipt = message.message_class is MessageClass.RECEIPT
+            if not receipt and (message.source, message.id) not in settled:
+                return record.position.offset, seen
+            source = message.source_position
+            if source is not None:
+                seen[source.partition] = max(seen.get(source.partition, -1), source.offset)
+    return until, seen
+
+
+async def _chunks(records: AsyncIterator[Record]) -> AsyncIterator[list[Record]]:
+    chunk: list[Record] = []
+    async for record in records:
+        chunk.append(record)
+        if len(chunk) >= _BATCH:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _message(record: Record) -> Message | None:
+    try:
+        return from_record(record)
+    except BadRecord:
+        return None
+
+
+def _source(record: Record) -> Position | None:
+    message = _message(record)
+    return message.source_position if message is not None else None

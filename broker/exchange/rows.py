@@ -1,0 +1,95 @@
+"""Rows of the view, from messages of the ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import cast
+
+from broker.core.directory import version_of
+from broker.core.ids import BROKER, MessageId, PartnerId
+from broker.core.message import Message, epoch_ms
+from broker.core.problems import Refusal
+from broker.core.records import Record
+from broker.core.routing import Settled
+from broker.errors import Corrupt
+from broker.log.codec import Codec
+from broker.store.rows import DirectoryRow, DossierRow, MessageRow, OutcomeRow
+
+
+def message_row(record: Record, message: Message, refusal: Refusal | None = None) -> MessageRow:
+    """The row of a message; with ``refusal``, of one that changes nothing."""
+    return MessageRow(
+        source=message.source,
+        id=message.id,
+        case_id=message.case,
+        type=message.type,
+        destination=message.destination,
+        item=message.item,
+        mode=message.mode,
+        message_class=message.message_class,
+        correlation=message.correlation,
+        digest=message.digest,
+        proof=_proof(message),
+        said_at=epoch_ms(message.time),
+        expires_at=epoch_ms(message.expires) if message.expires else None,
+        ledger_partition=record.position.partition,
+        ledger_offset=record.position.offset,
+        accepted_at=record.timestamp_ms,
+        verdict="refused" if refusal else "applied",
+        code=refusal.code if refusal else None,
+        detail=refusal.detail if refusal else None,
+    )
+
+
+def _proof(message: Message) -> str:
+    if message.source == BROKER:
+        return "broker"
+    return "channel" if message.trusted_channel else "signature"
+
+
+def outcome_row(codec: Codec, record: Record, message: Message, settled: Settled) -> OutcomeRow:
+    """The outcome that a receipt or a notice states. Raises :class:`Corrupt` when its value does not read."""
+    facts = codec.decode(message.value).datum
+    source, identity = settled.name
+    return OutcomeRow(
+        source=source,
+        id=MessageId(identity),
+        outcome=settled.outcome,
+        outcome_at=record.timestamp_ms,
+        attempts=cast("int", facts["attempt"]),
+        reference=cast("str | None", facts["reference"]),
+        answer=cast("str | None", facts["answer_code"]),
+        receipt_id=message.id,
+    )
+
+
+def dossier_row(codec: Codec, record: Record, message: Message, settled: Settled) -> DossierRow:
+    """The dossier on the desk for a message that could not be brought to its recipient."""
+    facts = codec.decode(message.value).datum
+    source, identity = settled.name
+    return DossierRow(
+        source=source,
+        id=MessageId(identity),
+        partner=PartnerId(cast("str", facts["recipient"])),
+        case_id=message.case,
+        cause=cast("str | None", facts["answer_code"]) or settled.outcome,
+        detail=cast("str | None", facts["detail"]) or "",
+        opened_at=record.timestamp_ms,
+    )
+
+
+def directory_row(codec: Codec, record: Record, message: Message) -> DirectoryRow:
+    """The directory that ``directory.applied`` carries whole. Raises :class:`Corrupt` when it does not."""
+    facts = codec.decode(message.value).datum
+    documents = dict(cast("Mapping[str, str]", facts["documents"]))
+    version = cast("str", facts["version"])
+    if version_of(documents) != version:
+        raise Corrupt(f"the directory at {record.position} does not have the version that it states")
+    return DirectoryRow(
+        version=version,
+        documents=json.dumps(documents, ensure_ascii=False, sort_keys=True, separators=(",", ":")),
+        applied_at=record.timestamp_ms,
+        applied_by=cast("str", facts["by"]),
+        reason=cast("str", facts["reason"]),
+    )

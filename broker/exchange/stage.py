@@ -1,0 +1,211 @@
+"""The exchange at work: read the ledger, judge, write what follows, commit the view, commit the group.
+
+The store's position, not the group's offset, says where a partition continues: state and position move in
+one transaction, conditional on the position before. The group's offsets follow for the eyes of lag tools.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from broker.core.directory import EMPTY, Directory, read_directory
+from broker.core.records import Commit, Record, TopicPartition
+from broker.errors import PositionConflict, Unreachable
+from broker.exchange import batch
+from broker.exchange.options import ExchangeOptions
+from broker.log import groups, topics
+from broker.log.codec import Codec
+from broker.log.options import KafkaOptions
+from broker.log.reader import GroupReader
+from broker.log.writer import Writer
+from broker.store import directory as directory_rows
+from broker.store import ledger_view
+from broker.store.engine import Store
+from broker.telemetry import ROAD, get_log
+
+_log = get_log("exchange")
+_BACK_OFF_S: Final = 1.0
+_DRAIN_S: Final = 5.0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Hand:
+    """The records of one partition in hand, from position ``since`` on, and what they amount to."""
+
+    partition: TopicPartition
+    since: int
+    records: Sequence[Record]
+    judged: batch.Judged
+
+    @property
+    def until(self) -> int:
+        return self.records[-1].position.offset + 1
+
+
+class Exchange:
+    """The stage that turns the ledger into outboxes and the view. Any number of them share the partitions."""
+
+    def __init__(
+        self,
+        options: ExchangeOptions,
+        kafka: KafkaOptions,
+        *,
+        writer: Writer,
+        store: Store,
+        codec: Codec,
+        member: str | None = None,
+    ) -> None:
+        self._options = options
+        self._kafka = kafka
+        self._writer = writer
+        self._store = store
+        self._codec = codec
+        self._reader = GroupReader(
+            kafka,
+            group=groups.EXCHANGE,
+            topics=[topics.LEDGER],
+            assigned=self._assigned,
+            revoked=self._revoked,
+            member=member,
+        )
+        self._next: dict[int, int] = {}
+        self._directories: dict[int, Directory] = {}
+        self._parsed: dict[str, Directory] = {"": EMPTY}
+        self._stopping = asyncio.Event()
+        self._busy = asyncio.Lock()
+        self._trouble: str | None = "is starting"
+
+    def health(self) -> str | None:
+        """None while the stage works, else a sentence on what it waits for."""
+        return self._trouble
+
+    def stop(self) -> None:
+        """Ask :meth:`run` to end after the batch in hand."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until :meth:`stop`. A part that is away is waited for; nothing is skipped meanwhile."""
+        await self._reader.start()
+        self._trouble = None
+        _log.info("stage_started", stage="exchange")
+        try:
+            while not self._stopping.is_set():
+                try:
+                    polled = await self._reader.poll(
+                        max_records=self._options.batch, wait_s=self._options.wait_s
+                    )
+                    await self._work(polled)
+                    self._trouble = None
+                except PositionConflict:
+                    _log.warning(
+                        "stage_failed", stage="exchange", reason="another worker moved the partition on"
+                    )
+                    await self._rewind()
+                except Unreachable as away:
+                    self._trouble = f"waits: {away}"
+                    _log.warning("dependency_lost", stage="exchange", reason=str(away))
+                    await asyncio.sleep(_BACK_OFF_S)
+                    await self._rewind()
+        finally:
+            await self._reader.close()
+            _log.info("stage_stopped", stage="exchange")
+
+    async def _assigned(self, partitions: frozenset[TopicPartition]) -> None:
+        await self._load_positions(partitions)
+        for each in partitions:
+            self._reader.seek(each, self._next[each.partition])
+            _log.info(
+                "partition_assigned",
+                topic=each.topic,
+                partition=each.partition,
+                offset=self._next[each.partition],
+            )
+
+    async def _revoked(self, partitions: frozenset[TopicPartition]) -> None:
+        """Let the batch in hand finish, for a bounded time: what is committed need not be judged twice."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._busy.acquire(), _DRAIN_S)
+            self._busy.release()
+        for each in partitions:
+            self._next.pop(each.partition, None)
+            _log.info("partition_revoked", topic=each.topic, partition=each.partition)
+
+    async def _load_positions(self, partitions: frozenset[TopicPartition]) -> None:
+        wanted = [each.partition for each in partitions]
+        positions = await self._store.read(ledger_view.positions, wanted)
+        for partition in wanted:
+            offset, version = positions.get(partition, (0, ""))
+            self._next[partition] = offset
+            self._directories[partition] = await self._directory(version)
+
+    async def _directory(self, version: str) -> Directory:
+        if version not in self._parsed:
+            documents = await self._store.read(directory_rows.documents, version)
+            self._parsed[version] = read_directory(json.loads(documents))
+        return self._parsed[version]
+
+    async def _rewind(self) -> None:
+        """Go back to what the store says, for every partition still held: the batch in hand is dropped."""
+        try:
+            await self._assigned(self._reader.assignment())
+        except Unreachable as away:
+            self._trouble = f"waits: {away}"
+
+    async def _work(self, polled: Mapping[TopicPartition, Sequence[Record]]) -> None:
+        hands = [
+            self._take(each, records) for each, records in polled.items() if each.partition in self._next
+        ]
+        hands = [hand for hand in hands if hand.records]
+        if not hands:
+            return
+        async with self._busy:
+            ROAD.on_step("exchange.polled")
+            await self._judge(hands)
+            ROAD.on_step("exchange.decided")
+            outputs = [record for hand in hands for record in hand.judged.outputs]
+            if outputs:
+                await self._writer.write(outputs, deadline_s=self._options.write_deadline_s)
+            ROAD.on_step("exchange.written")
+            await self._commit(hands)
+
+    def _take(self, partition: TopicPartition, records: Sequence[Record]) -> _Hand:
+        """The records at or after the position: a partition given back in mid-fetch may read some again."""
+        since = self._next[partition.partition]
+        fresh = [record for record in records if record.position.offset >= since]
+        judged = batch.Judged(directory=self._directories[partition.partition])
+        return _Hand(partition=partition, since=since, records=fresh, judged=judged)
+
+    async def _judge(self, hands: Sequence[_Hand]) -> None:
+        reads = {hand.partition: batch.read(hand.records) for hand in hands}
+        cases, names = batch.wanted([read for reads_of in reads.values() for read in reads_of])
+        loaded = await self._store.read(ledger_view.load, cases, names)
+        for hand in hands:
+            directory = hand.judged.directory
+            hand.judged = batch.judge_batch(
+                reads[hand.partition],
+                loaded,
+                directory,
+                codec=self._codec,
+                outbox_partitions=self._kafka.outbox_partitions,
+            )
+            if hand.judged.directories:
+                await topics.ensure_topics(self._kafka, hand.judged.directory.partners)
+
+    async def _commit(self, hands: Sequence[_Hand]) -> None:
+        batches = [
+            hand.judged.ledger_batch(hand.partition.partition, hand.since, hand.until) for hand in hands
+        ]
+        await self._store.call(ledger_view.apply, batches)
+        ROAD.on_step("exchange.committed_store")
+        for hand in hands:
+            number, directory = hand.partition.partition, hand.judged.directory
+            if self._next.get(number) == hand.since:
+                self._next[number] = hand.until
+                self._directories[number] = self._parsed[directory.version] = directory
+        await self._reader.commit({hand.partition: Commit(hand.until) for hand in hands})
+        ROAD.on_step("exchange.committed_group")

@@ -1,0 +1,301 @@
+"""Submissions on their way to the ledger: many requests judged, sealed and written together.
+
+Whatever has come while the last write was under way goes into the next one: one read of the view, one call
+of the vault, one write, however many requests. A yes is given only for what the ledger has.
+Source: design, promise 6; issue 3, "Speed and memory"; ADR 0006 (who judges).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, date, datetime
+from typing import Final
+
+from broker.core import agreements, lifecycle
+from broker.core.events import compartment_aad
+from broker.core.ids import CaseId
+from broker.core.lifecycle import CaseState
+from broker.core.message import Message, to_headers
+from broker.core.problems import Refusal
+from broker.core.records import NewRecord, Position
+from broker.core.routing import SHANGHAI
+from broker.errors import NotDurable, TongbanError, Unreachable
+from broker.intake.events import Submission
+from broker.intake.ports import DirectorySource, Keys, Ledger, Name, View
+from broker.intake.recent import Recent
+from broker.intake.verdicts import NOT_DURABLE, UNAVAILABLE, Accepted, Pending, Verdict, following
+from broker.log.compartment import seal_examined
+from broker.log.topics import LEDGER, ledger_partition
+from broker.store.vault import KeyDestroyed
+from broker.telemetry import ROAD, Log
+
+NONCE_BYTES: Final = 12
+MOST_AT_ONCE: Final = 2000
+"""Submissions of one write: bounds its memory and the time that the first of them waits."""
+
+_REUSED: Final = Refusal(code="message-id-reused", detail="this id was used before for other content")
+_INTERNAL: Final = Refusal(code="internal", detail="a fault of the broker; the message was not taken")
+_DESTROYED: Final = Refusal(code="case-unknown", detail="the case was erased; nothing can be added to it")
+
+
+class Gatherer:
+    """Takes submissions and answers them when the ledger has them. One per process."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        view: View,
+        keys: Keys,
+        directory: DirectorySource,
+        clock: Callable[[], datetime],
+        log: Log,
+        partitions: int,
+        recent: int,
+        write_deadline_s: float,
+        view_wait_s: float,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._ledger = ledger
+        self._view = view
+        self._keys = keys
+        self._directory = directory
+        self._clock = clock
+        self._log = log
+        self._partitions = partitions
+        self._write_deadline_s = write_deadline_s
+        self._view_wait_s = view_wait_s
+        self._random_bytes = random_bytes
+        self._recent = Recent(recent)
+        self._in_hand: dict[Name, Pending] = {}
+        self._waiting: list[Pending] = []
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._doubts: dict[CaseId, list[Pending]] = {}
+        """By case, in order: what the view would refuse and is being asked about again."""
+        self._asking: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="intake-gather")
+
+    async def close(self) -> None:
+        """Answer what is in hand with not-durable and stop."""
+        tasks = [task for task in (self._task, *self._asking) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for pending in list(self._in_hand.values()):
+            self._settle(pending, NOT_DURABLE)
+
+    def submit(self, submission: Submission, verbatim: bytes) -> asyncio.Future[Verdict] | Verdict:
+        """Take one submission. The verdict at once when it is known, else a future of it.
+
+        Order is kept among those submitted without a pause. A future that is cancelled (the process stops)
+        gives no yes to those who repeat the message either.
+        """
+        message = submission.message
+        name: Name = (message.source, message.id)
+        known = self._recent.get(name)
+        if known is not None:
+            return Accepted(known[1], duplicate=True) if known[0] == message.digest else _REUSED
+        twin = self._in_hand.get(name)
+        if twin is not None:
+            return following(twin) if twin.message.digest == message.digest else _REUSED
+        pending = Pending(submission, verbatim, asyncio.get_running_loop().create_future())
+        self._in_hand[name] = pending
+        self._waiting.append(pending)
+        self._wake.set()
+        return pending.future
+
+    def recently(self, name: Name) -> tuple[str, Position] | None:
+        """Digest and place of a message that this process has put on the ledger lately."""
+        return self._recent.get(name)
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            some, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
+            if not self._waiting:
+                self._wake.clear()
+            await self._gather(some)
+
+    async def _gather(self, some: Sequence[Pending]) -> None:
+        try:
+            passed = await self._judge_all(some)
+        except Exception as fault:
+            # One fault must not stop the intake for all: these get no yes, and the loop lives.
+            self._settle_all(some, self._no_yes(fault))
+            return
+        try:
+            await self._write(passed)
+        except Exception as fault:
+            self._settle_all(passed, self._no_yes(fault))
+
+    def _no_yes(self, fault: Exception) -> Refusal:
+        if isinstance(fault, NotDurable):
+            return NOT_DURABLE
+        self._log.error("request_failed", part="gather", fault=type(fault).__name__, exc_info=fault)
+        return UNAVAILABLE if isinstance(fault, TongbanError) else _INTERNAL
+
+    async def _write(self, passed: Sequence[Pending]) -> None:
+        if not passed:
+            return
+        ROAD.on_step("intake.checked")
+        keyed = await self._keys_of(passed)
+        if not keyed:
+            return
+        records = self._seal(keyed)
+        ROAD.on_step("intake.sealed")
+        try:
+            positions = await self._ledger.write(records, deadline_s=self._write_deadline_s)
+        except Unreachable as fault:
+            raise NotDurable from fault
+        ROAD.on_step("intake.written")
+        for (pending, _), position in zip(keyed, positions, strict=True):
+            self._recent.put(pending.name, pending.message.digest, position)
+            self._settle(pending, Accepted(position, duplicate=False))
+
+    async def _keys_of(self, passed: Sequence[Pending]) -> list[tuple[Pending, bytes]]:
+        """Each with its case's key; a case whose key was destroyed is refused."""
+        while passed:
+            try:
+                keys = await self._keys.keys({pending.message.case for pending in passed})
+            except KeyDestroyed as gone:
+                self._settle_all((each for each in passed if each.message.case in gone.cases), _DESTROYED)
+                passed = [each for each in passed if each.message.case not in gone.cases]
+            else:
+                return [(pending, keys[pending.message.case]) for pending in passed]
+        return []
+
+    def _seal(self, keyed: Sequence[tuple[Pending, bytes]]) -> list[NewRecord]:
+        nonces = self._random_bytes(NONCE_BYTES * len(keyed))
+        records: list[NewRecord] = []
+        for at, (pending, key) in enumerate(keyed):
+            message = pending.message
+            value = seal_examined(
+                pending.submission.examined,
+                pending.verbatim,
+                key=key,
+                nonce=nonces[at * NONCE_BYTES : (at + 1) * NONCE_BYTES],
+                aad=compartment_aad(message),
+            )
+            records.append(
+                NewRecord(
+                    topic=LEDGER,
+                    key=message.case.encode(),
+                    value=value,
+                    headers=to_headers(message),
+                    partition=ledger_partition(message.case, self._partitions),
+                )
+            )
+        return records
+
+    async def _judge_all(self, some: Sequence[Pending]) -> list[Pending]:
+        """Those that may be written. Repeats and refusals are answered; doubtful ones wait for the view."""
+        loaded = await self._view.load({each.message.case for each in some}, {each.name for each in some})
+        passed: list[Pending] = []
+        states: dict[CaseId, CaseState | None] = dict(loaded.cases)
+        doubtful: dict[CaseId, list[Pending]] = {}
+        asked = self._doubts
+        now = self._clock()
+        day = now.astimezone(SHANGHAI).date()
+        for pending in some:
+            message = pending.message
+            known = loaded.messages.get(pending.name)
+            if known is not None:
+                place = Position(LEDGER, known.ledger_partition, known.ledger_offset)
+                same = known.digest == message.digest
+                self._settle(pending, Accepted(place, duplicate=True) if same else _REUSED)
+            elif pending.judged:
+                passed.append(pending)
+            elif message.case in asked:
+                asked[message.case].append(pending)
+            elif message.case in doubtful:
+                doubtful[message.case].append(pending)
+            else:
+                verdict = self._judge(message, states.get(message.case), now, day)
+                if isinstance(verdict, lifecycle.Advanced):
+                    states[message.case] = verdict.state
+                    passed.append(pending)
+                elif verdict.code in _OF_THE_CASE:
+                    doubtful[message.case] = [pending]
+                else:
+                    self._settle(pending, verdict)
+        begun = {each.message.case for each in passed} if doubtful else ()
+        for case, doubted in doubtful.items():
+            if case in begun:
+                # What precedes it in this very write is not in any view yet: only the exchange can tell.
+                passed.extend(doubted)
+            else:
+                self._doubt(case, doubted)
+        return passed
+
+    def _judge(
+        self, message: Message, state: CaseState | None, now: datetime, day: date
+    ) -> lifecycle.Advanced | Refusal:
+        """As the exchange will, if directory and state are then as they are now."""
+        if message.expired(now):
+            return Refusal(code="expired", detail="the message expired before it was written")
+        return agreements.check(self._directory.current(), message, state, day) or lifecycle.advance(
+            state, message, now
+        )
+
+    def _doubt(self, case: CaseId, doubted: list[Pending]) -> None:
+        self._doubts[case] = doubted
+        task = asyncio.create_task(self._look_again(case), name="intake-doubt")
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    async def _look_again(self, case: CaseId) -> None:
+        """Refuse by the life cycle only when the view holds all that the ledger held; else let it pass."""
+        state: CaseState | None = None
+        fresh = False
+        try:
+            partition = ledger_partition(case, self._partitions)
+            if await self._view.caught_up(partition, self._view_wait_s):
+                state = (await self._view.load({case}, ())).cases.get(case)
+                fresh = True
+        except Exception as fault:
+            # The view is away or faulty: the exchange has the last word in any case.
+            self._log.warning("request_failed", part="view", fault=type(fault).__name__)
+        doubted = self._doubts.pop(case)
+        if fresh:
+            doubted = self._judge_again(state, doubted)
+        for pending in doubted:
+            pending.judged = True
+        if doubted:
+            self._waiting[:0] = doubted
+            self._wake.set()
+
+    def _judge_again(self, state: CaseState | None, doubted: Sequence[Pending]) -> list[Pending]:
+        passed: list[Pending] = []
+        now = self._clock()
+        day = now.astimezone(SHANGHAI).date()
+        for pending in doubted:
+            verdict = self._judge(pending.message, state, now, day)
+            if isinstance(verdict, lifecycle.Advanced):
+                state = verdict.state
+                passed.append(pending)
+            else:
+                self._settle(pending, verdict)
+        return passed
+
+    def _settle(self, pending: Pending, verdict: Verdict) -> None:
+        if self._in_hand.get(pending.name) is pending:
+            del self._in_hand[pending.name]
+        pending.answer(verdict)
+
+    def _settle_all(self, some: Iterable[Pending], verdict: Verdict) -> None:
+        for pending in some:
+            if not pending.future.done():
+                self._settle(pending, verdict)
+
+
+_OF_THE_CASE: Final = frozenset({"transition-illegal", "case-unknown", "case-exists", "party-not-involved"})
+"""Refusals that hang on the case's state: only a view that is not behind may give them."""
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,177 @@
+"""What a partner may ask: its messages, its cases, and the directory as it concerns it.
+
+What belongs to others and what does not exist get the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from broker.core.directory import Directory, Partner
+from broker.core.ids import CaseId, InvalidId, Party, case_id, message_id, partner_id, party_path
+from broker.core.lifecycle import CaseState, Role, allowed, role_of
+from broker.core.message import rfc3339
+from broker.core.problems import CATALOGUE, Refusal
+from broker.intake.answers import Answer, json_answer, problem_list, problem_page, refused
+from broker.intake.gather import Gatherer
+from broker.intake.ports import DirectorySource, Name, View
+from broker.intake.routes import Call
+from broker.intake.status import accepted_only, message_facts, status_of
+
+NOT_FOUND: Final = Refusal(code="not-found", detail="there is nothing here for this caller")
+
+
+class Reads:
+    """Handlers of everything that changes nothing."""
+
+    def __init__(
+        self,
+        *,
+        view: View,
+        directory: DirectorySource,
+        gatherer: Gatherer,
+        clock: Callable[[], datetime],
+        public_key: str | None,
+    ) -> None:
+        self._view = view
+        self._directory = directory
+        self._gatherer = gatherer
+        self._clock = clock
+        self._public_key = public_key
+
+    async def message(self, call: Call) -> Answer:
+        """Where one message is; to its sender and its recipient only."""
+        name = _name(call)
+        if name is None:
+            return refused(NOT_FOUND)
+        found = await self._view.whereabouts(name)
+        if found is not None:
+            if _party(call) not in {found.row.source, found.row.destination}:
+                return refused(NOT_FOUND)
+            return json_answer(200, status_of(found))
+        recent = self._gatherer.recently(name)
+        if recent is None or name[0] != _party(call):
+            return refused(NOT_FOUND)
+        return json_answer(200, accepted_only(name, *recent))
+
+    async def case(self, call: Call) -> Answer:
+        """The case as both sides see it."""
+        state = await self._case(call)
+        return refused(NOT_FOUND) if state is None else json_answer(200, _case_of(state, call.partner))
+
+    async def timeline(self, call: Call) -> Answer:
+        """Every message of the case in the ledger's order, with what became of it."""
+        state = await self._case(call)
+        if state is None:
+            return refused(NOT_FOUND)
+        rows = await self._view.timeline(state.case)
+        return json_answer(200, {"case": state.case, "messages": [message_facts(row) for row in rows]})
+
+    async def partners(self, call: Call) -> Answer:
+        """Those whom the caller has an agreement with, and itself."""
+        directory = self._directory.current()
+        reachable = {call.partner.id} | {
+            each for agreement in directory.agreements_of(call.partner.id) for each in agreement.partners
+        }
+        known = [directory.partners[each] for each in sorted(reachable) if each in directory.partners]
+        return json_answer(200, {"partners": [{"id": each.id, "name": each.name} for each in known]})
+
+    async def agreements(self, call: Call) -> Answer:
+        """The caller's own agreements."""
+        directory = self._directory.current()
+        return json_answer(200, {"agreements": _agreements(directory, call.partner)})
+
+    async def items(self, call: Call) -> Answer:
+        """The items that the caller has agreed on with somebody."""
+        del call
+        items = sorted(self._directory.current().items.values(), key=lambda item: item.code)
+        listed = [
+            {
+                "code": each.code,
+                "name": each.name,
+                "promised_days": each.promised_days,
+                "instant": each.instant,
+            }
+            for each in items
+        ]
+        return json_answer(200, {"items": listed})
+
+    async def keys(self, call: Call) -> Answer:
+        """The public keys that the broker signs its deliveries with."""
+        del call
+        keys = [] if self._public_key is None else [{"key": self._public_key, "version": "v1a"}]
+        return json_answer(200, {"keys": keys})
+
+    async def problems(self, call: Call) -> Answer:
+        del call
+        return problem_list()
+
+    async def problem(self, call: Call) -> Answer:
+        kind = CATALOGUE.get(call.path["code"])
+        return refused(NOT_FOUND) if kind is None else problem_page(kind)
+
+    async def _case(self, call: Call) -> CaseState | None:
+        """The case that the path names, if the caller is a party to it."""
+        try:
+            case: CaseId = case_id(f"{call.path['partner']}/{call.path['number']}")
+        except InvalidId:
+            return None
+        state = await self._view.case(case)
+        if state is None or call.partner.id not in {state.opening, state.responsible}:
+            return None
+        return state
+
+
+def _party(call: Call) -> Party:
+    return Party(call.partner.id)
+
+
+def _name(call: Call) -> Name | None:
+    try:
+        return Party(partner_id(call.path["partner"])), message_id(call.path["id"])
+    except InvalidId:
+        return None
+
+
+def _case_of(state: CaseState, caller: Partner) -> dict[str, object]:
+    role = role_of(state, Party(caller.id)) or Role.BROKER
+    facts: dict[str, object] = {
+        "case": state.case,
+        "opening": party_path(state.opening),
+        "responsible": party_path(state.responsible),
+        "item": state.item,
+        "mode": state.mode,
+        "status": state.status.value,
+        "fee": state.fee.value,
+        "rating": state.rating.value,
+        "revision": state.revision,
+        "supplements": state.supplements,
+        "role": role.value,
+        "allowed": list(allowed(state, role)),
+        "links": {"timeline": f"/v1/cases/{state.case}/timeline"},
+    }
+    times = {
+        "opened_at": state.opened_at,
+        "updated_at": state.updated_at,
+        "accepted_at": state.accepted_at,
+        "decided_at": state.decided_at,
+        "ended_at": state.ended_at,
+    }
+    facts.update((name, rfc3339(moment)) for name, moment in times.items() if moment is not None)
+    return facts
+
+
+def _agreements(directory: Directory, caller: Partner) -> list[dict[str, object]]:
+    own = sorted(directory.agreements_of(caller.id), key=lambda agreement: sorted(agreement.partners))
+    return [
+        {
+            "partners": sorted(each.partners),
+            "items": list(each.items),
+            "modes": [mode.value for mode in each.modes],
+            "since": each.since.isoformat(),
+            "until": None if each.until is None else each.until.isoformat(),
+        }
+        for each in own
+    ]

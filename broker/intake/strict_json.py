@@ -1,0 +1,139 @@
+"""JSON as the partner API takes it: one meaning per text, bounded in every direction.
+
+orjson is quick and refuses NaN, broken UTF-8 and lone surrogates. What it lets through (a key twice, whose
+last one silently wins; integers that become floats; a thousand levels) is refused here.
+Source: RFC 8259, RFC 7493 (I-JSON); issue 3, "Bad input".
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Final, NoReturn
+
+import orjson
+
+from broker.core.problems import FieldError
+
+MAX_DEPTH: Final = 64
+_LONGEST_INTEGER: Final = 20  # characters of 2**64 - 1; keeps int() away from its quadratic inputs
+_LEAST, _MOST = -(2**63), 2**64 - 1
+
+
+class NotStrict(ValueError):
+    """A text that is not acceptable JSON. ``error`` says where and what was expected, never what stood there."""
+
+    def __init__(self, expected: str, *, pointer: str = "", got: str | None = None) -> None:
+        super().__init__(expected)
+        self.error = FieldError(pointer=pointer, expected=expected, got=got)
+
+
+def read(body: bytes, *, depth: int = MAX_DEPTH) -> object:
+    """The value of one JSON text. Raises :class:`NotStrict`."""
+    value = _load(body, depth)
+    if not _plainly_single(body, value):
+        _DECODER.decode(body.decode())
+    return value
+
+
+def read_array(body: bytes, *, depth: int = MAX_DEPTH) -> list[tuple[object, int, int]]:
+    """The elements of a JSON array with the bytes that each stands in: ``(value, start, end)``.
+
+    ``body[start:end]`` is the element verbatim. Raises :class:`NotStrict`.
+    """
+    values = _load(body, depth)
+    if not isinstance(values, list):
+        raise NotStrict("an array of events")
+    text = body.decode()
+    found: list[tuple[int, int]] = []
+    at = _skip(text, text.index("[") + 1)
+    for _ in values:
+        _, end = _DECODER.raw_decode(text, at)
+        found.append((at, end))
+        at = _skip(text, _skip(text, end) + 1)
+    if len(text) != len(body):
+        found = _in_bytes(text, found)
+    return [(value, start, end) for value, (start, end) in zip(values, found, strict=True)]
+
+
+def _load(body: bytes, depth: int) -> object:
+    try:
+        value: object = orjson.loads(body)
+    except orjson.JSONDecodeError as fault:
+        raise NotStrict(f"UTF-8 JSON (RFC 8259); the reader stopped at character {fault.pos}") from None
+    if body.count(b"[") + body.count(b"{") > depth and _deeper(value, depth):
+        raise NotStrict(f"at most {depth} levels of nesting")
+    return value
+
+
+def _plainly_single(body: bytes, value: object) -> bool:
+    """Whether a flat object certainly names no key twice and holds no number that was bent: the quick way.
+
+    Without a backslash every quotation mark begins or ends a key or a text, so a member that the reader has
+    dropped is missed here. Integers beyond 64 bits come out of the reader as floats, if at all.
+    """
+    if type(value) is not dict or b"\\" in body:
+        return False
+    strings = len(value)
+    for member in value.values():
+        kind = type(member)
+        if kind is str:
+            strings += 1
+        elif kind is not int and member is not None and kind is not bool:
+            return False
+    return body.count(b'"') == 2 * strings
+
+
+def _deeper(node: object, levels: int) -> bool:
+    if isinstance(node, dict):
+        return levels == 0 or any(_deeper(each, levels - 1) for each in node.values())
+    if isinstance(node, list):
+        return levels == 0 or any(_deeper(each, levels - 1) for each in node)
+    return False
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise NotStrict("each key once in its object", got="a key twice")
+    return members
+
+
+def _integer(text: str) -> int:
+    if len(text) > _LONGEST_INTEGER or not _LEAST <= int(text) <= _MOST:
+        raise NotStrict("integers within 64 bits", got=f"an integer of {len(text)} characters")
+    return int(text)
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise NotStrict("finite numbers")
+    return number
+
+
+def _no_constant(text: str) -> NoReturn:
+    del text
+    raise NotStrict("finite numbers")
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_int=_integer, parse_float=_float, parse_constant=_no_constant
+)
+
+
+def _skip(text: str, at: int) -> int:
+    while text[at : at + 1] in (" ", "\t", "\n", "\r"):
+        at += 1
+    return at
+
+
+def _in_bytes(text: str, found: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    moved: list[tuple[int, int]] = []
+    characters = position = 0
+    for start, end in found:
+        first = position + len(text[characters:start].encode())
+        position = first + len(text[start:end].encode())
+        characters = end
+        moved.append((first, position))
+    return moved

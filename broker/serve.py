@@ -1,0 +1,264 @@
+"""The stages, wired: which parts each is given, how they start, and how they stop in the road's order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+from broker.core.directory import Partner
+from broker.core.ids import PartnerId
+from broker.core.signatures import sign_v1a
+from broker.delivery.papers import Papers
+from broker.delivery.place import MailboxPlace
+from broker.delivery.ports import OnPartitions
+from broker.delivery.stage import Delivery, SystemClock
+from broker.errors import TongbanError, Unreachable
+from broker.exchange.stage import Exchange
+from broker.intake.adapters import StoreMailboxes, StoreView, VaultOpener
+from broker.intake.answers import Answer
+from broker.intake.auth import Auth
+from broker.intake.intake import Intake
+from broker.intake.intake import Parts as IntakeParts
+from broker.intake.routes import Call, Route
+from broker.log import groups, scan, topics
+from broker.log.reader import GroupReader
+from broker.log.writer import Writer
+from broker.membership import Membership
+from broker.settings import Settings
+from broker.store import ledger_view
+from broker.supervision.health import Check, Health
+from broker.supervision.lag import read_lag
+from broker.supervision.pages import Page, Pages, listen
+from broker.telemetry import get_log
+from broker.wiring import DirectoryWatch, Parts, open_parts
+from connectors import registry
+from connectors.base import Connector, Parcel, Ports
+from connectors.mapping import PartnerMapping
+
+STAGES: Final = ("intake", "exchange", "delivery", "supervision")
+STOP_S: Final = 20.0
+"""How long a stage may take to finish what it has in hand."""
+PAGE_SUMMARIES: Final = {
+    "/healthz": "Whether the process is alive",
+    "/readyz": "Whether every dependency answers, with a sentence for each",
+    "/metrics": "Prometheus metrics",
+}
+_log = get_log("serve")
+
+
+class BrokerLinks:
+    """Makes a partner's connector and mapping (``delivery.ports.Links``), with what connectors are given."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+
+    def connector(self, partner: Partner) -> Connector:
+        return registry.make_connector(partner, self._ports)
+
+    def mapping(self, partner: Partner) -> PartnerMapping:
+        return registry.make_mapping(partner)
+
+
+class Placing:
+    """The mailbox as a place, and the bell that wakes a long poll in this process."""
+
+    def __init__(self, place: MailboxPlace, mailboxes: StoreMailboxes) -> None:
+        self._place = place
+        self._mailboxes = mailboxes
+
+    async def __call__(self, partner: PartnerId, parcels: Sequence[Parcel]) -> None:
+        await self._place(partner, parcels)
+        self._mailboxes.placed(partner)
+
+
+async def serve_stages(settings: Settings, stages: frozenset[str]) -> None:
+    """Run the stages until SIGTERM or SIGINT. A stage that fails unexpectedly ends the process: never in silence."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    async with open_parts(settings) as parts, contextlib.AsyncExitStack() as opened:
+        await topics.ensure_topics(settings.kafka, parts.directory.current().partners)
+        writer = Writer(settings.kafka, client_id="tongban-serve")
+        await writer.start()
+        opened.push_async_callback(writer.close)
+        membership = Membership(settings.serve.folder)
+        opened.callback(membership.release)
+        await _run(_Stages(parts, writer, stages, membership.name), stopping)
+
+
+class _Stages:
+    """The stages of this process, made but not started."""
+
+    def __init__(self, parts: Parts, writer: Writer, wanted: frozenset[str], member: str) -> None:
+        settings = parts.settings
+        self.settings = settings
+        self.directory = parts.directory
+        mailboxes = StoreMailboxes(parts.store)
+        checks: dict[str, Check] = {"kafka": partial(_kafka, settings), "store": partial(_store, parts)}
+        self.exchange: Exchange | None = None
+        self.delivery: Delivery | None = None
+        if "exchange" in wanted:
+            self.exchange = Exchange(
+                settings.exchange,
+                settings.kafka,
+                writer=writer,
+                store=parts.store,
+                codec=parts.codec,
+                member=member,
+            )
+            checks["exchange"] = partial(_sentence, self.exchange.health)
+        if "delivery" in wanted:
+            self.delivery = _delivery(parts, writer, mailboxes, member)
+            checks["delivery"] = partial(_sentence, self.delivery.health)
+        self.pages = Pages(Health(checks))
+        self.intake = _intake(parts, writer, mailboxes, self.pages) if "intake" in wanted else None
+        self.supervises = "supervision" in wanted
+
+
+def _intake(parts: Parts, writer: Writer, mailboxes: StoreMailboxes, pages: Pages) -> Intake:
+    settings = parts.settings
+
+    async def ends() -> Mapping[int, int]:
+        return {
+            partition: end
+            for partition, (_, end) in (await scan.offsets(settings.kafka, topics.LEDGER)).items()
+        }
+
+    return Intake(
+        settings.intake,
+        IntakeParts(
+            ledger=writer,
+            view=StoreView(parts.store, ends),
+            keys=parts.vault,
+            directory=parts.directory,
+            mailboxes=mailboxes,
+            opener=VaultOpener(parts.vault, parts.codec),
+            codec=parts.codec,
+            partitions=settings.kafka.ledger_partitions,
+            secrets=parts.keys.secrets,
+            public_key=parts.keys.signing.verify_key.to_text(),
+        ),
+        extra=[_route(path, page) for path, page in pages.by_path().items()],
+    )
+
+
+def _delivery(parts: Parts, writer: Writer, mailboxes: StoreMailboxes, member: str) -> Delivery:
+    settings = parts.settings
+    ports = Ports(
+        sign=partial(sign_v1a, parts.keys.signing),
+        secrets=parts.keys.secrets,
+        now_s=time.time,
+        place=Placing(MailboxPlace(parts.store, SystemClock()), mailboxes),
+    )
+
+    def reader(topics: Iterable[str], *, assigned: OnPartitions, revoked: OnPartitions) -> GroupReader:
+        return GroupReader(
+            settings.kafka,
+            group=groups.DELIVERY,
+            topics=topics,
+            assigned=assigned,
+            revoked=revoked,
+            member=member,
+        )
+
+    return Delivery(
+        settings.delivery,
+        reader=reader,
+        ledger=writer,
+        store=parts.store,
+        papers=Papers(parts.codec, parts.vault),
+        codec=parts.codec,
+        directory=parts.directory.current,
+        links=BrokerLinks(ports),
+    )
+
+
+def _route(path: str, page: Callable[[], Awaitable[Page]]) -> Route:
+    async def handler(call: Call) -> Answer:
+        del call
+        made = await page()
+        return Answer(made.status, made.body, made.media_type)
+
+    return Route(
+        method="GET",
+        path=path,
+        auth=Auth.PUBLIC,
+        handler=handler,
+        summary=PAGE_SUMMARIES[path],
+        response={"type": "string"} if path == "/metrics" else {"type": "object"},
+        media_type="text/plain" if path == "/metrics" else "application/json",
+    )
+
+
+async def _sentence(health: Callable[[], str | None]) -> str | None:
+    return health()
+
+
+async def _kafka(settings: Settings) -> str | None:
+    try:
+        await scan.offsets(settings.kafka, topics.LEDGER)
+    except TongbanError as fault:
+        return str(fault)
+    return None
+
+
+async def _store(parts: Parts) -> str | None:
+    try:
+        await parts.store.read(ledger_view.positions, [0])
+    except TongbanError as fault:
+        return str(fault)
+    return None
+
+
+async def _run(stages: _Stages, stopping: asyncio.Event) -> None:
+    """Start downstream first, so that what intake takes has somewhere to go; stop in the road's order."""
+    settings = stages.settings
+    works: list[asyncio.Task[None]] = [asyncio.create_task(stages.directory.run(), name="directory")]
+    if stages.supervises:
+        works.append(asyncio.create_task(_watch_lag(settings, stages.directory), name="supervision"))
+    road = [
+        (each, asyncio.create_task(each.run()))
+        for each in (stages.exchange, stages.delivery)
+        if each is not None
+    ]
+    runner = await listen(settings.supervision, stages.pages) if settings.supervision.port else None
+    try:
+        if stages.intake is not None:
+            await stages.intake.start()
+        waiting = asyncio.create_task(stopping.wait())
+        await asyncio.wait(
+            [waiting, *works, *(task for _, task in road)], return_when=asyncio.FIRST_COMPLETED
+        )
+        waiting.cancel()
+    finally:
+        if stages.intake is not None:
+            await stages.intake.close()
+        for stage, task in road:
+            stage.stop()
+            if not task.done():
+                await asyncio.wait([task], timeout=STOP_S)
+        for task in works:
+            task.cancel()
+        if runner is not None:
+            await runner.cleanup()
+        results = await asyncio.gather(*(task for _, task in road), *works, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            _log.error("stage_failed", reason=str(result), kind=type(result).__name__)
+            raise result
+
+
+async def _watch_lag(settings: Settings, directory: DirectoryWatch) -> None:
+    """Keep the lag gauges fresh. A measurement that fails leaves the last one and says so."""
+    while True:
+        try:
+            await read_lag(settings.kafka, directory.current())
+        except Unreachable as away:
+            _log.warning("dependency_lost", stage="supervision", reason=str(away))
+        await asyncio.sleep(settings.supervision.lag_every_s)

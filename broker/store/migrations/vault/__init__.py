@@ -1,0 +1,1 @@
+"""Revisions of the vault. A released revision never changes."""

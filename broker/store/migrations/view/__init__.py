@@ -1,0 +1,1 @@
+"""Revisions of the view. A released revision never changes."""

@@ -1,0 +1,233 @@
+"""The view of the ledger and what delivery holds."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Make the tables."""
+    op.create_table(
+        "attempt",
+        sa.Column("partner", sa.String(length=31), nullable=False),
+        sa.Column("source", sa.String(length=31), nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("duration_ms", sa.Integer(), nullable=False),
+        sa.Column("result", sa.String(length=16), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False, comment="the answer's code and reason; failures only"),
+        sa.PrimaryKeyConstraint("source", "id", "partner", "attempt", name=op.f("pk_attempt")),
+    )
+    op.create_table(
+        "awaiting",
+        sa.Column("partner", sa.String(length=31), nullable=False),
+        sa.Column("source", sa.String(length=31), nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("outbox_partition", sa.Integer(), nullable=False),
+        sa.Column("outbox_offset", sa.BigInteger(), nullable=False),
+        sa.Column("record", sa.LargeBinary(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column(
+            "due_at", sa.BigInteger(), nullable=False, comment="asked again when no receipt came by then"
+        ),
+        sa.PrimaryKeyConstraint("partner", "source", "id", name=op.f("pk_awaiting")),
+    )
+    op.create_index(op.f("ix_awaiting_due_at"), "awaiting", ["due_at"], unique=False)
+    op.create_table(
+        "case_view",
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("opening", sa.String(length=31), nullable=False),
+        sa.Column("responsible", sa.String(length=31), nullable=False),
+        sa.Column("item", sa.Text(), nullable=False),
+        sa.Column("mode", sa.String(length=16), nullable=False),
+        sa.Column("status", sa.String(length=32), nullable=False),
+        sa.Column("opened_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False, comment="the whole CaseState as JSON"),
+        sa.PrimaryKeyConstraint("case_id", name=op.f("pk_case_view")),
+    )
+    op.create_index(
+        op.f("ix_case_view_opening_updated_at"), "case_view", ["opening", "updated_at"], unique=False
+    )
+    op.create_index(
+        op.f("ix_case_view_responsible_updated_at"), "case_view", ["responsible", "updated_at"], unique=False
+    )
+    op.create_table(
+        "delivery_mark",
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("ledger_partition", sa.Integer(), nullable=False),
+        sa.Column(
+            "source_offset",
+            sa.BigInteger(),
+            nullable=False,
+            comment="highest ledger offset seen on this outbox partition",
+        ),
+        sa.PrimaryKeyConstraint("topic", "partition", "ledger_partition", name=op.f("pk_delivery_mark")),
+    )
+    op.create_table(
+        "directory",
+        sa.Column("version", sa.String(length=16), nullable=False),
+        sa.Column("documents", sa.Text(), nullable=False, comment="JSON object: path to TOML text"),
+        sa.Column("applied_at", sa.BigInteger(), nullable=False),
+        sa.Column("applied_by", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("version", name=op.f("pk_directory")),
+    )
+    op.create_table(
+        "dossier",
+        sa.Column("source", sa.String(length=31), nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("partner", sa.String(length=31), nullable=False, comment="whom it could not be brought to"),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("opened_at", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False, comment="open, or how it ended"),
+        sa.PrimaryKeyConstraint("source", "id", name=op.f("pk_dossier")),
+    )
+    op.create_index(op.f("ix_dossier_partner_status"), "dossier", ["partner", "status"], unique=False)
+    op.create_table(
+        "mailbox",
+        sa.Column("partner", sa.String(length=31), nullable=False),
+        sa.Column("outbox_partition", sa.Integer(), nullable=False),
+        sa.Column("outbox_offset", sa.BigInteger(), nullable=False),
+        sa.Column("source", sa.String(length=31), nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column(
+            "record", sa.LargeBinary(), nullable=False, comment="the outbox record verbatim (store/frames.py)"
+        ),
+        sa.Column("placed_at", sa.BigInteger(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False, comment="how often it was leased"),
+        sa.Column("lease", sa.String(length=64), nullable=True),
+        sa.Column("leased_until", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("partner", "outbox_partition", "outbox_offset", name=op.f("pk_mailbox")),
+    )
+    op.create_index(op.f("ix_mailbox_partner_case_id"), "mailbox", ["partner", "case_id"], unique=False)
+    op.create_index(
+        op.f("ix_mailbox_partner_source_id"), "mailbox", ["partner", "source", "id"], unique=False
+    )
+    op.create_table(
+        "message",
+        sa.Column("source", sa.String(length=31), nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("destination", sa.String(length=31), nullable=False),
+        sa.Column("item", sa.Text(), nullable=True),
+        sa.Column("mode", sa.String(length=16), nullable=True),
+        sa.Column("message_class", sa.Integer(), nullable=False),
+        sa.Column("correlation", sa.Text(), nullable=True),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column(
+            "proof",
+            sa.String(length=16),
+            nullable=False,
+            comment="signature, channel or broker: what vouches for it",
+        ),
+        sa.Column("said_at", sa.BigInteger(), nullable=False, comment="the sender's own time"),
+        sa.Column("expires_at", sa.BigInteger(), nullable=True),
+        sa.Column("ledger_partition", sa.Integer(), nullable=False),
+        sa.Column("ledger_offset", sa.BigInteger(), nullable=False),
+        sa.Column("accepted_at", sa.BigInteger(), nullable=False),
+        sa.Column("verdict", sa.String(length=16), nullable=False, comment="applied or refused"),
+        sa.Column("code", sa.Text(), nullable=True, comment="the problem code of a refusal"),
+        sa.Column("detail", sa.Text(), nullable=True, comment="why it was refused; no personal data"),
+        sa.Column(
+            "outcome",
+            sa.String(length=16),
+            nullable=True,
+            comment="delivered, rejected, expired or undeliverable; null: not yet",
+        ),
+        sa.Column("outcome_at", sa.BigInteger(), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("reference", sa.Text(), nullable=True, comment="the recipient's own number for it"),
+        sa.Column("answer", sa.Text(), nullable=True, comment="the recipient's code and reason"),
+        sa.Column("receipt_id", sa.String(length=64), nullable=True),
+        sa.PrimaryKeyConstraint("source", "id", name=op.f("pk_message")),
+    )
+    op.create_index(
+        op.f("ix_message_case_id_ledger_offset"), "message", ["case_id", "ledger_offset"], unique=False
+    )
+    op.create_index(
+        "ix_message_owed",
+        "message",
+        ["destination", "accepted_at"],
+        unique=False,
+        sqlite_where=sa.text("outcome IS NULL AND verdict = 'applied' AND message_class != 2"),
+        postgresql_where=sa.text("outcome IS NULL AND verdict = 'applied' AND message_class != 2"),
+    )
+    op.create_table(
+        "parked_lane",
+        sa.Column("partner", sa.String(length=31), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("parked_at", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "attempts", sa.Integer(), nullable=False, comment="attempts so far of the message at its head"
+        ),
+        sa.Column("next_at", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("partner", "case_id", name=op.f("pk_parked_lane")),
+    )
+    op.create_index(op.f("ix_parked_lane_next_at"), "parked_lane", ["next_at"], unique=False)
+    op.create_table(
+        "parked_message",
+        sa.Column("partner", sa.String(length=31), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("outbox_partition", sa.Integer(), nullable=False),
+        sa.Column("outbox_offset", sa.BigInteger(), nullable=False),
+        sa.Column("source", sa.String(length=31), nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("record", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "partner", "outbox_partition", "outbox_offset", name=op.f("pk_parked_message")
+        ),
+    )
+    op.create_index(
+        op.f("ix_parked_message_partner_case_id_outbox_offset"),
+        "parked_message",
+        ["partner", "case_id", "outbox_offset"],
+        unique=False,
+    )
+    op.create_table(
+        "position",
+        sa.Column("ledger_partition", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "next_offset", sa.BigInteger(), nullable=False, comment="first ledger offset not yet in this view"
+        ),
+        sa.Column(
+            "directory_version",
+            sa.String(length=16),
+            nullable=False,
+            comment="directory in force at that offset",
+        ),
+        sa.PrimaryKeyConstraint("ledger_partition", name=op.f("pk_position")),
+    )
+    op.create_table(
+        "tally",
+        sa.Column("partner", sa.String(length=31), nullable=False),
+        sa.Column(
+            "ledger_partition",
+            sa.Integer(),
+            nullable=False,
+            comment="counted apart, so that no two workers share a row",
+        ),
+        sa.Column(
+            "accepted",
+            sa.BigInteger(),
+            nullable=False,
+            comment="messages that this partner is, or was, to get",
+        ),
+        sa.Column("delivered", sa.BigInteger(), nullable=False),
+        sa.Column("failed", sa.BigInteger(), nullable=False, comment="rejected, expired or undeliverable"),
+        sa.PrimaryKeyConstraint("partner", "ledger_partition", name=op.f("pk_tally")),
+    )

@@ -1,0 +1,97 @@
+"""The rows of the view as records: one field per column of ``tables.py``, under the column's own name.
+
+Times are UTC milliseconds since 1970, as Kafka and the tables hold them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from broker.core.ids import CaseId, MessageId, PartnerId, Party
+
+Name = tuple[Party, MessageId]
+"""Source and id: what names a message for ever."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageRow:
+    """One message of the ledger and what became of it. ``outcome`` None: nothing yet."""
+
+    source: Party
+    id: MessageId
+    case_id: CaseId
+    type: str
+    destination: Party
+    item: str | None
+    mode: str | None
+    message_class: int
+    correlation: str | None
+    digest: str
+    proof: str
+    said_at: int
+    expires_at: int | None
+    ledger_partition: int
+    ledger_offset: int
+    accepted_at: int
+    verdict: str
+    code: str | None = None
+    detail: str | None = None
+    outcome: str | None = None
+    outcome_at: int | None = None
+    attempts: int = 0
+    reference: str | None = None
+    answer: str | None = None
+    receipt_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeRow:
+    """What became of the message ``(source, id)``: the columns of its row that a receipt fills."""
+
+    source: Party
+    id: MessageId
+    outcome: str
+    outcome_at: int
+    attempts: int
+    reference: str | None
+    answer: str | None
+    receipt_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DossierRow:
+    """One message on the 办不成事 desk, with whom it could not be brought to and why."""
+
+    source: Party
+    id: MessageId
+    partner: PartnerId
+    case_id: CaseId
+    cause: str
+    detail: str
+    opened_at: int
+    status: str = "open"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryRow:
+    """One version of the directory; ``documents`` is a JSON object, path to TOML text."""
+
+    version: str
+    documents: str
+    applied_at: int
+    applied_by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRow:
+    """One attempt at delivery that did not end in a delivery."""
+
+    partner: PartnerId
+    source: Party
+    id: MessageId
+    attempt: int
+    started_at: int
+    duration_ms: int
+    result: str
+    detail: str

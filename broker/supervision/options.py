@@ -1,0 +1,24 @@
+"""Settings of what watches the road."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from broker.core.documents import FORBID_UNKNOWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupervisionOptions:
+    """``[supervision]``. ``port`` serves health and metrics on a listener of their own (0: none).
+
+    Beside intake they are also on the partner API's listener; a process without intake needs the port.
+    ``lag_every_s`` is how often lag is measured for ``/metrics``.
+    """
+
+    __pydantic_config__: ClassVar = FORBID_UNKNOWN
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 0
+    lag_every_s: Annotated[float, Field(gt=0)] = 5.0

@@ -1,0 +1,5 @@
+"""The demo: four partner cities as programs of their own, and the play that they perform.
+
+Everything here stands where a partner's engineer stands: it knows the contract and public libraries, and
+nothing of the broker's code. Read ``city.py`` first; it is the model of how a city connects.
+"""

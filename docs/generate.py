@@ -1,0 +1,110 @@
+"""Write the reference pages that are made from the code's own tables: ``python docs/generate.py [--check]``.
+
+With ``--check`` nothing is written; exit 1 when a page is not what the tables say.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_type_hints
+
+from broker.core.lifecycle import lifecycle_diagram, lifecycle_table
+from broker.core.problems import CATALOGUE
+from broker.settings import Settings
+
+HERE = Path(__file__).parent
+MADE = "<!-- Made by docs/generate.py from the code; change the code. -->\n"
+
+
+def life_cycle() -> str:
+    """Every message type, who may say it and when, and the diagram of the statuses."""
+    return (
+        f"# Life cycle of a case\n\n{MADE}\n"
+        "The one table of `broker/core/transitions.py`. A message that it does not allow is refused with "
+        "[`transition-illegal`](problems.md#transition-illegal), which names state, role and what is allowed.\n\n"
+        f"```mermaid\n{lifecycle_diagram().strip()}\n```\n\n{lifecycle_table().strip()}\n"
+    )
+
+
+def problems() -> str:
+    """Every kind of refusal."""
+    rows = "".join(_problem(code) for code in CATALOGUE)
+    return (
+        f"# Problems\n\n{MADE}\n"
+        "Every refusal is `application/problem+json` (RFC 9457). `type` is `/problems/<code>`, a page that the "
+        "broker serves; `errors[]` names each field with its JSON pointer and what was expected; nothing that "
+        f"was sent is repeated.\n{rows}"
+    )
+
+
+def _problem(code: str) -> str:
+    kind = CATALOGUE[code]
+    return (
+        f"\n## {code}\n\nHTTP {kind.status}. {kind.title}. {kind.mend}\n\n{kind.title_zh}。{kind.mend_zh}\n"
+    )
+
+
+def configuration() -> str:
+    """Every setting with its default."""
+    lines = "\n".join(_sections())
+    return (
+        f"# Configuration\n\n{MADE}\n"
+        "`tongban.toml` where the command runs, or the file that `--config` or `TONGBAN_CONFIG` names. "
+        "`TONGBAN_<SECTION>_<KEY>` overrides a key. Every fault is reported at once, by file and key, before "
+        f"anything starts.\n\n```toml\n{lines}\n```\n"
+    )
+
+
+def _sections() -> Iterator[str]:
+    house = Settings()
+    for section in dataclasses.fields(Settings):
+        yield f"[{section.name}]"
+        values = getattr(house, section.name)
+        for key in dataclasses.fields(get_type_hints(Settings)[section.name]):
+            yield _line(key.name, getattr(values, key.name))
+        yield ""
+
+
+def _line(key: str, value: object) -> str:
+    match value:
+        case None:
+            return f"# {key} ="
+        case bool():
+            return f"{key} = {str(value).lower()}"
+        case int() | float():
+            return f"{key} = {value}"
+        case tuple():
+            return f"{key} = [{', '.join(repr(each) for each in value)}]"
+        case _:
+            return f'{key} = "{value}"'
+
+
+PAGES = {
+    HERE / "reference" / "life-cycle.md": life_cycle,
+    HERE / "reference" / "problems.md": problems,
+    HERE / "reference" / "configuration.md": configuration,
+}
+
+
+def main() -> int:
+    """Write the pages, or with ``--check`` name those that differ."""
+    stale = [
+        path
+        for path, page in PAGES.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != page()
+    ]
+    if "--check" in sys.argv[1:]:
+        for path in stale:
+            print(f"{path.relative_to(HERE.parent)} is not what the code says; run: python docs/generate.py")
+        return 1 if stale else 0
+    for path in stale:
+        path.write_text(PAGES[path](), encoding="utf-8")
+        print(f"wrote {path.relative_to(HERE.parent)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""Seeded runs with faults everywhere: two workers, kills, rebalances, failing partners, log, store and vault."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from broker.core.circuit import CircuitPolicy
+from broker.delivery.stage import Delivery
+from broker.store import parked
+from broker.store.engine import Store
+from connectors.base import Answer, Deferred, Delivered, Misconfigured, Parcel, Refused
+from tests.delivery.fakes import QUICK, City, FakeLog, FakeReader, World, in_order, wait_for
+
+CITIES = ("430423", "350200", "430400")
+POLICY = CircuitPolicy(minimum=8, probe_first_s=0.02, probe_max_s=0.1, ramp_s=0.1)
+
+
+class Workers:
+    """Stages of the same group, some of which are killed in mid-flight."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.running: list[tuple[Delivery, asyncio.Task[None]]] = []
+
+    async def start(self) -> None:
+        members = len(self.world.log.members)
+        delivery = self.world.delivery()
+        self.running.append((delivery, asyncio.create_task(delivery.run())))
+        await wait_for(lambda: len(self.world.log.members) > members)
+
+    async def kill(self, index: int) -> None:
+        """As kill -9: no drain, no commit; what is in flight at a partner may still take effect."""
+        delivery, task = self.running.pop(index)
+        reader = delivery._reader
+        assert isinstance(reader, FakeReader)
+        reader.dead = True
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def stop(self) -> None:
+        for delivery, _ in self.running:
+            delivery.stop()
+        await asyncio.wait_for(asyncio.gather(*(task for _, task in self.running)), 15)
+
+
+def moody(seed: int, sick: list[bool]) -> City:
+    draw = random.Random(seed)
+    city = City(latency_s=draw.choice([0.001, 0.005, 0.02]), batch=draw.choice([1, 1, 5]))
+
+    def judge(parcel: Parcel) -> Answer:
+        if not sick[0]:
+            return Delivered(code="200")
+        match draw.random():
+            case luck if luck < 0.15:
+                return Deferred(reason="503")
+            case luck if luck < 0.17:
+                return Misconfigured(reason="answered 404")
+            case luck if luck < 0.20:
+                return Refused(code="422")
+            case luck if luck < 0.25 and parcel.message.case.endswith("3"):
+                return Deferred(reason="500", retry_after_s=0.2)
+            case _:
+                return Delivered(code="200")
+
+    city.judge = judge
+    return city
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_nothing_is_lost_doubled_or_overtaken(store: Store, seed: int) -> None:
+    draw = random.Random(seed)
+    sick = [True]
+    log = FakeLog(partitions=3, seed=seed)
+    world = World(
+        store=store,
+        cities={each: moody(seed * 10 + n, sick) for n, each in enumerate(CITIES)},
+        log=log,
+        schedule=QUICK,
+        circuit=POLICY,
+        draw=random.Random(seed).random,
+    )
+    log.lose_polls, world.ledger.fail, world.papers.fail = 0.02, 0.1, 0.05
+    workers = Workers(world)
+    await workers.start()
+    await workers.start()
+    sent = {city: list[str]() for city in CITIES}
+    messages = []
+    for step in range(240):
+        city = draw.choice(CITIES)
+        message = log.send(city, f"451300/{city}{draw.randrange(12):02}")
+        sent[city].append(message.name)
+        messages.append((city, message))
+        if draw.random() < 0.1:  # the exchange repeats itself after a crash of its own
+            again, repeated = draw.choice(messages[-20:])
+            log.append(again, repeated)
+        if step % 40 == 39:
+            match draw.randrange(3):
+                case 0:
+                    await workers.kill(draw.randrange(len(workers.running)))
+                    await workers.start()
+                case 1:
+                    await log.rebalance()
+                case _:
+                    await asyncio.sleep(0.2)
+        await asyncio.sleep(0.004)
+    sick[0] = False
+    log.lose_polls = world.ledger.fail = world.papers.fail = 0.0
+
+    def all_settled() -> bool:
+        desk = {message.name for message in world.ledger.desk()}
+        return world.committed() and all(
+            set(sent[each]) <= set(system.names()) | desk for each, system in world.cities.items()
+        )
+
+    await wait_for(all_settled, within_s=20)
+    await workers.stop()
+
+    desk = {message.name for message in world.ledger.desk()}
+    receipts = set(world.ledger.said("receipt.delivered"))
+    for each, system in world.cities.items():
+        assert in_order(system, desk), each
+        assert set(system.names()) <= set(sent[each])
+        assert set(system.names()) <= receipts | desk
+    assert await store.read(parked.counts) == {}
+    ended = [*receipts, *world.ledger.said("receipt.rejected"), *world.ledger.said("notice.undeliverable")]
+    assert set(ended) == {name for names in sent.values() for name in names}

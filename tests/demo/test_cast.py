@@ -1,0 +1,91 @@
+"""The cast: fresh keys, a directory that the broker reads, ports of one's own."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+
+from broker.core.directory import Directory, read_directory
+from broker.core.ids import PartnerId
+from connectors import registry
+from deploy.demo import keys
+from deploy.demo.cast import CAST, Prepared, prepare
+
+
+def directory_of(prepared: Prepared) -> Directory:
+    documents = {
+        str(path.relative_to(prepared.directory)): path.read_text(encoding="utf-8")
+        for path in prepared.directory.rglob("*.toml")
+    }
+    return read_directory(documents)
+
+
+def test_the_broker_reads_the_directory(tmp_path: Path) -> None:
+    directory = directory_of(prepare(tmp_path))
+    assert set(directory.partners) == {role.id for role in CAST}
+    assert registry.faults(directory) == ()
+    kinds = {partner.id: partner.connector["kind"] for partner in directory.partners.values()}
+    assert kinds == {"451300": "http", "430423": "http", "430400": "http", "350200": "mailbox"}
+
+
+def test_the_agreements_are_those_of_the_play(tmp_path: Path) -> None:
+    directory = directory_of(prepare(tmp_path))
+    newborn = directory.agreement(PartnerId("451300"), PartnerId("430423"))
+    assert newborn is not None
+    assert (newborn.items, [str(mode) for mode in newborn.modes]) == (("xinshenger-ruhu",), ["collected"])
+    assert directory.agreement(PartnerId("451300"), PartnerId("350200")) is None
+    assert directory.items["yidi-jiuyi-beian"].instant
+
+
+def test_keys_in_the_directory_are_those_of_the_cities(tmp_path: Path) -> None:
+    prepared = prepare(tmp_path)
+    directory = directory_of(prepared)
+    for player in prepared.players:
+        secret = keys.parse_secret((player.folder / "signing.whsk").read_text(encoding="utf-8"))
+        token = (player.folder / "token").read_text(encoding="utf-8")
+        known = directory.partners[PartnerId(player.id)].keys
+        assert known.verify == (keys.public_text(secret),)
+        assert known.token_sha256 == (hashlib.sha256(token.encode()).hexdigest(),)
+
+
+def test_secrets_are_their_owners_alone_and_new_every_time(tmp_path: Path) -> None:
+    secret = tmp_path / "cities" / "451300" / "signing.whsk"
+    texts = []
+    for _ in range(2):
+        prepare(tmp_path)
+        assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+        texts.append(secret.read_text(encoding="utf-8"))
+    assert texts[0] != texts[1]
+
+
+def test_a_new_play_starts_with_empty_ledgers(tmp_path: Path) -> None:
+    player = prepare(tmp_path).players[0]
+    player.ledger.write_bytes(b"the last play's")
+    prepare(tmp_path)
+    assert not player.ledger.exists()
+
+
+def test_a_port_in_use_is_left_alone(tmp_path: Path) -> None:
+    liked = CAST[0].inbox_port
+    assert liked is not None
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", liked))
+        other.listen()
+        ports = [
+            port
+            for player in prepare(tmp_path).players
+            for port in (player.inbox_port, player.window_port)
+            if port is not None
+        ]
+    assert liked not in ports
+    assert len(set(ports)) == len(ports) == 7
+
+
+def test_runs_have_numbers_of_their_own(tmp_path: Path) -> None:
+    first = prepare(tmp_path, now=datetime(2026, 3, 1, 16, 0, 0, tzinfo=UTC))
+    second = prepare(tmp_path, now=datetime(2026, 3, 1, 16, 0, 1, tzinfo=UTC))
+    assert (first.run, second.run) == ("260302000000", "260302000001")

@@ -1,0 +1,133 @@
+"""The forms against the released schemas, read with the broker's own codec: two programs, one contract."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+
+import orjson
+import pytest
+
+from broker.core.problems import Refusal
+from broker.log.codec import Codec
+from broker.log.schemas import SchemaSet
+from deploy.demo.client import RegisteredSchema
+from deploy.demo.forms import SHEETS, Form, application, courier_number, form
+from deploy.demo.letters import AvroEvents, JsonEvents, Letter, message_id, subject_of
+from tests.demo.doubles import APPLICANT, AT, a_case
+
+SCHEMAS = SchemaSet.load()
+CODEC = Codec(SCHEMAS)
+TYPES = [
+    "case.submitted",
+    "case.supplement-requested",
+    "case.supplemented",
+    "case.accepted",
+    "case.step-completed",
+    "case.decided",
+    "case.result-issued",
+    "case.delivered",
+    "case.rated",
+    "case.urged",
+]
+
+
+class Registry:
+    """The exchange's registry, from the released schemas."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def schema(self, subject: str) -> RegisteredSchema:
+        self.asked.append(subject)
+        versions = SCHEMAS.versions(subject)
+        latest = versions[max(versions)]
+        return RegisteredSchema(id=latest.id, text=latest.text)
+
+
+def filled(type_: str, item: str = "xinshenger-ruhu") -> Form:
+    case = a_case(item=item)
+    return application(case, AT, APPLICANT) if type_ == "case.submitted" else form(type_, case, AT)
+
+
+def a_letter(type_: str) -> Letter:
+    case = a_case()
+    return Letter(
+        id=message_id(case.number, type_, 0),
+        type=type_,
+        case=case.case,
+        destination=case.counterpart,
+        time=AT,
+        item=case.item,
+        mode=case.mode,
+        answers="451300/LB1-0001-submitted",
+        data=filled(type_),
+    )
+
+
+@pytest.mark.parametrize("type_", TYPES)
+@pytest.mark.parametrize("item", SHEETS)
+def test_every_form_fits_its_schema(type_: str, item: str) -> None:
+    schema = SCHEMAS.latest(type_)
+    assert schema is not None
+    datum = CODEC.from_json(schema, filled(type_, item))
+    assert not isinstance(datum, Refusal), datum
+
+
+@pytest.mark.parametrize("type_", TYPES)
+def test_json_and_avro_say_the_same(type_: str) -> None:
+    schema = SCHEMAS.latest(type_)
+    assert schema is not None
+    as_json = orjson.loads(asyncio.run(JsonEvents("430423").body(a_letter(type_))))
+    as_avro = orjson.loads(asyncio.run(AvroEvents("430423", Registry()).body(a_letter(type_))))
+    assert as_avro["dataschema"] == schema.dataschema
+    assert CODEC.check(schema, base64.b64decode(as_avro["data_base64"])) == CODEC.from_json(
+        schema, as_json["data"]
+    )
+
+
+def test_a_schema_is_fetched_once() -> None:
+    async def say_twice() -> list[str]:
+        registry = Registry()
+        events = AvroEvents("430423", registry)
+        bodies = {await events.body(a_letter("case.accepted")) for _ in range(2)}
+        assert len(bodies) == 1, "the same letter, the same bytes"
+        return registry.asked
+
+    assert asyncio.run(say_twice()) == ["cn.tongban.case.Accepted"]
+
+
+@pytest.mark.parametrize("type_", TYPES)
+def test_subjects_are_derived_from_types(type_: str) -> None:
+    schema = SCHEMAS.latest(type_)
+    assert schema is not None
+    assert subject_of(type_) == schema.subject
+
+
+def test_the_applicant_stands_in_the_sealed_part_alone() -> None:
+    data = filled("case.submitted")
+    sealed = data.pop("sealed")
+    assert isinstance(sealed, dict)
+    assert sealed["applicant"] == APPLICANT.to_json()
+    clear = orjson.dumps(data).decode()
+    assert not any(text in clear for text in APPLICANT.to_json().values())
+
+
+def test_only_papers_go_by_courier() -> None:
+    by_courier = orjson.dumps({"data": filled("case.result-issued")})
+    online = orjson.dumps({"data": filled("case.result-issued", "yidi-jiuyi-beian")})
+    assert courier_number(by_courier).startswith("SF")
+    assert len(courier_number(by_courier)) == 15
+    assert courier_number(online) == courier_number(b"{}") == ""
+
+
+def test_ids_are_deterministic_and_count_what_repeats() -> None:
+    assert message_id("LB1-0001", "case.urged", 0) == "LB1-0001-urged"
+    assert message_id("LB1-0001", "case.urged", 1) == "LB1-0001-urged-2"
+    longest = message_id("LB991231235959-9999", "case.supplement-requested", 99)
+    assert len(longest) <= 64
+
+
+def test_a_letter_survives_the_ledger() -> None:
+    letter = a_letter("case.decided")
+    assert Letter.from_bytes(letter.to_bytes()) == letter

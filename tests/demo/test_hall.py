@@ -1,0 +1,100 @@
+"""The hall: one transaction per event, once, whatever comes again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deploy.demo.forms import application
+from deploy.demo.hall import Hall, Repeated, Taken
+from deploy.demo.ledger import read_cases, read_effects, read_sent, read_steps
+from deploy.demo.office import Rejection
+from tests.demo.doubles import APPLICANT, AT, a_case, a_hall, a_ledger, an_event, an_office
+
+
+def test_an_application_has_its_effect_and_its_answer_together(tmp_path: Path) -> None:
+    hall = a_hall(a_ledger(tmp_path))
+    assert hall.take(an_event(), webhook_id="451300_m-submitted", attempt=3) == Taken(reference="HS1-0001")
+    path = tmp_path / "ledger.db"
+    effect = read_effects(path)[0]
+    assert (effect.attempt, effect.reference, effect.event) == (3, "HS1-0001", an_event().verbatim)
+    assert [case.stage for case in read_cases(path)] == ["supplement-requested"]
+    assert [sent.id for sent in read_sent(path)] == ["HS1-0001-supplement-requested"]
+    assert [(step.code, step.said) for step in read_steps(path)] == [("1", False), ("6", True)]
+
+
+def test_a_repeat_changes_nothing_and_knows_the_reference(tmp_path: Path) -> None:
+    ledger = a_ledger(tmp_path)
+    first = a_hall(ledger).take(an_event(), webhook_id="451300_m-submitted", attempt=1)
+    before = read_sent(tmp_path / "ledger.db")
+    again = a_hall(ledger).take(an_event(), webhook_id="451300_m-submitted", attempt=2)
+    assert (first, again) == (Taken(reference="HS1-0001"), Repeated(reference="HS1-0001"))
+    assert read_sent(tmp_path / "ledger.db") == before
+    assert len(read_effects(tmp_path / "ledger.db")) == 1
+
+
+def test_a_rejected_event_leaves_nothing_and_may_come_again(tmp_path: Path) -> None:
+    hall = a_hall(a_ledger(tmp_path))
+    early = an_event("case.supplemented")
+    assert isinstance(hall.take(early, webhook_id="451300_m-supplemented", attempt=1), Rejection)
+    assert not read_effects(tmp_path / "ledger.db")
+    assert not read_cases(tmp_path / "ledger.db")
+    hall.take(an_event(), webhook_id="451300_m-submitted", attempt=1)
+    assert isinstance(hall.take(early, webhook_id="451300_m-supplemented", attempt=2), Taken)
+
+
+def test_a_receipt_is_noted_beside_what_it_acknowledges(tmp_path: Path) -> None:
+    hall = a_hall(a_ledger(tmp_path))
+    hall.take(an_event(), webhook_id="451300_m-submitted", attempt=1)
+    name = "430423/HS1-0001-supplement-requested"
+    receipt = an_event("receipt.delivered", source="/tongban", correlationid=name)
+    assert hall.take(receipt, webhook_id="tongban_r-1", attempt=1) == Taken(reference="HS1-0001")
+    assert [sent.receipt for sent in read_sent(tmp_path / "ledger.db")] == ["delivered"]
+
+
+def test_a_receipt_for_anothers_message_changes_nothing_of_ours(tmp_path: Path) -> None:
+    hall = a_hall(a_ledger(tmp_path))
+    hall.take(an_event(), webhook_id="451300_m-submitted", attempt=1)
+    foreign = an_event(
+        "receipt.rejected", source="/tongban", correlationid="451300/HS1-0001-supplement-requested"
+    )
+    hall.take(foreign, webhook_id="tongban_r-2", attempt=1)
+    assert [sent.receipt for sent in read_sent(tmp_path / "ledger.db")] == [None]
+
+
+def test_a_notice_says_why(tmp_path: Path) -> None:
+    hall = a_hall(a_ledger(tmp_path))
+    hall.take(an_event(), webhook_id="451300_m-submitted", attempt=1)
+    notice = an_event(
+        "notice.refused",
+        source="/tongban",
+        correlationid="430423/HS1-0001-supplement-requested",
+        data={"code": "transition-illegal", "detail": "the case was withdrawn"},
+    )
+    hall.take(notice, webhook_id="tongban_n-1", attempt=1)
+    sent = read_sent(tmp_path / "ledger.db")[0]
+    assert (sent.receipt, sent.receipt_detail) == ("refused", "the case was withdrawn")
+
+
+def test_the_window_opens_and_urges(tmp_path: Path) -> None:
+    woken: list[str] = []
+    ledger = a_ledger(tmp_path)
+    hall = Hall(an_office("451300"), ledger, numbering="LB1", wake=lambda: woken.append("woken"))
+    number = hall.open_case(to="430423", item="xinshenger-ruhu", mode="collected", applicant=APPLICANT)
+    assert [hall.urge(number), hall.urge(number), hall.urge("LB1-0099")] == [True, True, False]
+    assert [sent.id for sent in read_sent(tmp_path / "ledger.db")] == [
+        "LB1-0001-submitted",
+        "LB1-0001-urged",
+        "LB1-0001-urged-2",
+    ]
+    assert len(woken) == 3
+
+
+def test_an_item_without_a_leaflet_opens_no_case(tmp_path: Path) -> None:
+    hall = a_hall(a_ledger(tmp_path), "451300")
+    with pytest.raises(ValueError, match="xinshenger-ruhu"):
+        hall.open_case(to="430423", item="unknown", mode="collected", applicant=APPLICANT)
+    assert read_cases(tmp_path / "ledger.db") == []
+    with pytest.raises(ValueError, match="item"):
+        application(a_case(item="unknown"), AT, APPLICANT)

@@ -1,0 +1,102 @@
+"""Two rebuilds give the same bytes: however the ledger was cut into batches, and on either database."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from broker.core.ids import CaseId, MessageId, Party
+from broker.store import ledger_view
+from broker.store.engine import Store
+from broker.store.export import export
+from broker.store.ledger_view import LedgerBatch
+from tests.store import samples
+from tests.store.samples import batch, case_state, dossier, outcome
+
+
+def _ledger(cut: int) -> list[LedgerBatch]:
+    """The same twelve records of two partitions, in batches of at most ``cut``."""
+    found: list[LedgerBatch] = []
+    for partition in (0, 1):
+        for since in range(0, 6, cut):
+            numbers = range(since, min(since + cut, 6))
+            names = {number: f"{partition}-{number}" for number in numbers}
+            found.append(
+                batch(
+                    since,
+                    numbers[-1] + 1,
+                    partition=partition,
+                    # One case a partition: its last state is what stands.
+                    cases=[case_state(f"甲-{partition}", revision=numbers[-1] + 1)],
+                    messages=[
+                        samples.message(
+                            name,
+                            case_id=CaseId(f"451300/甲-{partition}"),
+                            ledger_partition=partition,
+                            ledger_offset=number,
+                            source=Party(("451300", "350206-minzheng")[number % 2]),
+                        )
+                        for number, name in names.items()
+                    ],
+                    outcomes=[
+                        outcome(name, outcome=("delivered", "rejected")[partition])
+                        for number, name in names.items()
+                        if number % 2 == 0
+                    ],
+                    dossiers=[
+                        dossier(name) for number, name in names.items() if partition and number % 2 == 0
+                    ],
+                    directories=[
+                        replace(samples.directory(), applied_at=partition * 10 + number)
+                        for number in numbers
+                        if number in (0, 4)
+                    ],
+                )
+            )
+    return found
+
+
+async def _export(store: Store) -> bytes:
+    return await store.scan(lambda connection: b"".join(export(connection)))
+
+
+async def test_two_rebuilds_are_byte_identical(store: Store) -> None:
+    exports = []
+    for cut in (6, 1, 4):
+        await store.call(ledger_view.clear_view)
+        for each in _ledger(cut):
+            await store.call(ledger_view.apply, [each])
+        exports.append(await _export(store))
+    assert exports[0] == exports[1] == exports[2]
+    assert exports[0].count(b"\n") == 2 + 1 + 2 + 12 + 2 + 3
+
+
+async def test_both_databases_export_the_same(sqlite_url: str, postgres_url: str) -> None:
+    exports = []
+    for url in (sqlite_url, postgres_url):
+        store = await Store.open(url)
+        names = ["a", "B", "é", "中", "-", "_", "\U0001f600", "z", "Z9"]
+        rows = [samples.message(name, id=MessageId(name)) for name in names]
+        await store.call(ledger_view.apply, [batch(0, 9, messages=rows), *_ledger(6)[1:]])
+        exports.append(await _export(store))
+        await store.close()
+    assert exports[0] == exports[1]
+
+
+async def test_a_line_is_canonical_json(store: Store) -> None:
+    await store.call(ledger_view.apply, [batch(0, 1)])
+    assert await _export(store) == (
+        b'{"row":{"directory_version":"0123456789abcdef","ledger_partition":0,"next_offset":1},"table":"position"}\n'
+    )
+
+
+async def test_an_export_reads_in_pieces(store: Store) -> None:
+    await store.call(ledger_view.apply, [samples.filled(0, 2500)])
+    lines = (await _export(store)).splitlines()
+    tables = [json.loads(line)["table"] for line in lines]
+    assert {name: tables.count(name) for name in set(tables)} == {
+        "position": 1,
+        "case_view": 2500,
+        "message": 2500,
+        "tally": 1,
+    }
