@@ -6,13 +6,13 @@ import contextlib
 from pathlib import Path
 from typing import Any, Final
 
-from bench import letters, parts
+from bench import letters
+from bench.crew import BATCH_CONNECTIONS, CONNECTIONS, listening, load
 from bench.house import House, free_port
 from bench.letters import Order, Requests
 from bench.measure import Meter
 from bench.processes import Child, out_of
 from bench.results import Part
-from bench.runs import BATCH_CONNECTIONS, CONNECTIONS, listening, load
 
 _SENDER: Final = "451300"
 _WITHIN_S: Final = 300
@@ -28,7 +28,6 @@ class Bare:
 
     async def raw(self) -> dict[str, Part]:
         """Produce and consume of the same records."""
-        await parts.make_topics(self._house.bootstrap)
         self._requests = self._make(1)
         produced = await self._part("raw-produce", "--requests", str(self._requests.path))
         consumed = await self._part("raw-consume")

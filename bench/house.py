@@ -9,6 +9,7 @@ import http.client
 import secrets
 import sqlite3
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,11 +65,19 @@ class House:
 
     async def ready(self, served: Child) -> None:
         """Wait until ``/readyz`` says yes. Raises :class:`BenchFailed`."""
+        await self._answers(served, self._pages[served.name], "/readyz")
+
+    async def knows_partners(self, served: Child) -> None:
+        """Wait until the directory on the ledger is in force at intake. Raises :class:`BenchFailed`."""
+        await self._answers(served, self.intake_port, "/v1/partners")
+
+    async def _answers(self, served: Child, port: int, path: str) -> None:
+        proof = {"tongban-partner": SENDER, "authorization": f"Bearer {self.token}"}
         until = time.monotonic() + READY_WITHIN_S
         while time.monotonic() < until:
             served.check()
             with contextlib.suppress(OSError, http.client.HTTPException):
-                status, _ = await asyncio.to_thread(get, self._pages[served.name], "/readyz")
+                status, _ = await asyncio.to_thread(get, port, path, proof)
                 if status == 200:
                     return
             await asyncio.sleep(_POLL_S)
@@ -169,11 +178,11 @@ class View:
         return int(found or 0)
 
 
-def get(port: int, path: str) -> tuple[int, bytes]:
+def get(port: int, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
     """One GET on the loopback."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers=headers or {})
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:

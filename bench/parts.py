@@ -16,86 +16,38 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import aiohttp
 import orjson
 import uvloop
 from aiohttp import web
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition  # type: ignore[import-untyped]
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]
-from nacl.bindings import crypto_sign, crypto_sign_open
+from aiokafka import TopicPartition  # type: ignore[import-untyped]
+from nacl.bindings import crypto_sign_open
 
 from bench import bare_store
+from bench.bare_clients import (
+    LEDGER,
+    MOST,
+    OUTBOX,
+    PARTITIONS,
+    RECEIPTS,
+    Clock,
+    Result,
+    consumer,
+    headers_of,
+    make_topics,
+    producer,
+    record_of,
+)
+from bench.bare_delivery import delivery
 from bench.letters import body_of, read_requests
-from bench.measure import memory
-from broker.core.signatures import SigningKey, VerifyKey
-from connectors.addresses import networks
-from connectors.http_client import ClientOptions, Failure, HttpClient, Response
-
-LEDGER: Final = "bench.ledger"
-OUTBOX: Final = "bench.outbox"
-RECEIPTS: Final = "bench.receipts"
-PARTITIONS: Final = 8
-IN_FLIGHT: Final = 64
-_MOST: Final = 500
-Result = Mapping[str, object]
-
-
-async def make_topics(bootstrap: str) -> None:
-    """The topics of the bare parts."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        topics = [NewTopic(name, PARTITIONS, 1) for name in (LEDGER, OUTBOX, RECEIPTS)]
-        await admin.create_topics(topics)
-    finally:
-        await admin.close()
-    await asyncio.sleep(1.0)  # until every broker's metadata has them
-
-
-def producer(bootstrap: str, linger_ms: int = 0) -> Any:
-    return AIOKafkaProducer(
-        bootstrap_servers=bootstrap,
-        acks="all",
-        enable_idempotence=True,
-        max_batch_size=256 * 1024,
-        linger_ms=linger_ms,
-    )
-
-
-def consumer(bootstrap: str, *topics: str, group: str | None = None) -> Any:
-    return AIOKafkaConsumer(
-        *topics,
-        bootstrap_servers=bootstrap,
-        group_id=group,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-        max_partition_fetch_bytes=1024 * 1024,
-        fetch_max_bytes=16 * 1024 * 1024,
-    )
-
-
-class Clock:
-    """Seconds and CPU seconds of this process since the beginning."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-        self._cpu_s = time.process_time()
-
-    def result(self, messages: int) -> dict[str, object]:
-        return {
-            "messages": messages,
-            "seconds": time.monotonic() - self._began,
-            "cpu_s": time.process_time() - self._cpu_s,
-            "peak_mb": memory(os.getpid()).peak_mb,
-        }
+from broker.core.signatures import VerifyKey
 
 
 async def raw_produce(arguments: argparse.Namespace) -> Result:
     """The events' bodies with a ledger record's headers, one ``send`` each."""
-    records = [_record(body_of(request)) for request in read_requests(arguments.requests)]
+    await make_topics(arguments.bootstrap, LEDGER, OUTBOX, RECEIPTS)
+    records = [record_of(body_of(request)) for request in read_requests(arguments.requests)]
     sending = producer(arguments.bootstrap, linger_ms=5)
     await sending.start()
     try:
@@ -120,7 +72,7 @@ async def raw_consume(arguments: argparse.Namespace) -> Result:
         total, found = sum(ends.values()), 0
         clock = Clock()
         while found < total:
-            polled = await reading.getmany(timeout_ms=1000, max_records=_MOST)
+            polled = await reading.getmany(timeout_ms=1000, max_records=MOST)
             found += sum(map(len, polled.values()))
         return clock.result(total)
     finally:
@@ -138,7 +90,7 @@ async def intake(arguments: argparse.Namespace) -> Result:
         nonlocal done
         body = await request.read()
         headers = request.headers
-        signature = _base64(headers["webhook-signature"].partition(",")[2])
+        signature = binascii.a2b_base64(headers["webhook-signature"].partition(",")[2])
         text = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
         crypto_sign_open(signature + text, keys[0])
         read = orjson.loads(body)
@@ -146,9 +98,9 @@ async def intake(arguments: argparse.Namespace) -> Result:
         sent = [
             await sending.send(
                 RECEIPTS,
-                value=_base64(event["data_base64"]),
+                value=binascii.a2b_base64(event["data_base64"]),
                 key=event["subject"].encode(),
-                headers=_headers(event),
+                headers=headers_of(event),
             )
             for event in events
         ]
@@ -179,7 +131,7 @@ async def exchange(arguments: argparse.Namespace) -> Result:
     clock: Clock | None = None
     try:
         while done < total:
-            polled = await reading.getmany(timeout_ms=1000, max_records=_MOST)
+            polled = await reading.getmany(timeout_ms=1000, max_records=MOST)
             clock = clock or (Clock() if polled else None)
             sent = []
             for place, records in polled.items():
@@ -202,108 +154,6 @@ async def exchange(arguments: argparse.Namespace) -> Result:
         await sending.stop()
 
 
-Post = Callable[[str, int, bytes, str], Awaitable[None]]
-
-
-async def delivery(arguments: argparse.Namespace) -> Result:
-    """Consume, sign, POST (``--client`` lean or aiohttp), produce a receipt, commit: 64 at a time."""
-    key = SigningKey.from_seed(bytes(32)).secret
-    reading = consumer(arguments.bootstrap, OUTBOX, group=f"bench.delivery.{arguments.client}")
-    sending = producer(arguments.bootstrap)
-    slots = asyncio.Semaphore(IN_FLIGHT)
-    url = f"http://127.0.0.1:{arguments.port}/inbox"
-    post, close = await (_aiohttp(url) if arguments.client == "aiohttp" else _lean(url))
-    receipts: list[Any] = []
-
-    async def bring(record: Any, run: str) -> None:
-        try:
-            found = dict(record.headers)
-            name = f"{run}_{found['ce_id'].decode()}"
-            timestamp = int(time.time())
-            signed = crypto_sign(f"{name}.{timestamp}.".encode() + record.value, key)
-            await post(name, timestamp, record.value, _text64(signed[:64]))
-            headers = [("ce_correlationid", found["ce_id"]), ("ce_type", b"cn.tongban.receipt.delivered")]
-            receipts.append(await sending.send(RECEIPTS, value=b"\0" * 100, key=record.key, headers=headers))
-        finally:
-            slots.release()
-
-    await sending.start()
-    await reading.start()
-    total, done = arguments.messages, 0
-    clock: Clock | None = None
-    try:
-        while done < total:
-            polled = await reading.getmany(timeout_ms=1000, max_records=_MOST)
-            clock = clock or (Clock() if polled else None)
-            tasks = []
-            for records in polled.values():
-                for record in records:
-                    await slots.acquire()
-                    tasks.append(asyncio.create_task(bring(record, arguments.client)))
-            await asyncio.gather(*tasks)
-            await asyncio.gather(*receipts)
-            receipts.clear()
-            if polled:
-                await reading.commit()
-            done += len(tasks)
-        assert clock is not None
-        return clock.result(done)
-    finally:
-        await close()
-        await reading.stop()
-        await sending.stop()
-
-
-async def _aiohttp(url: str) -> tuple[Post, Callable[[], Awaitable[None]]]:
-    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=IN_FLIGHT))
-
-    async def post(name: str, timestamp: int, body: bytes, signature: str) -> None:
-        headers = {
-            "Content-Type": "application/cloudevents+json",
-            "webhook-id": name,
-            "webhook-timestamp": str(timestamp),
-            "webhook-signature": f"v1a,{signature}",
-        }
-        async with session.post(url, data=body, headers=headers) as answer:
-            await answer.read()
-            assert answer.status == 200
-
-    return post, session.close
-
-
-async def _lean(url: str) -> tuple[Post, Callable[[], Awaitable[None]]]:
-    client = HttpClient(
-        ClientOptions(
-            url=url,
-            connections=IN_FLIGHT,
-            connect_timeout_s=5,
-            timeout_s=20,
-            body_bytes=65536,
-            allow=networks(("127.0.0.0/8",)),
-        )
-    )
-    client.start()
-    loop = asyncio.get_running_loop()
-
-    async def post(name: str, timestamp: int, body: bytes, signature: str) -> None:
-        heard: asyncio.Future[Response | Failure] = loop.create_future()
-        headers = [
-            "Content-Type: application/cloudevents+json",
-            f"webhook-id: {name}",
-            f"webhook-timestamp: {timestamp}",
-            f"webhook-signature: v1a,{signature}",
-        ]
-        client.post(headers, body, heard.set_result)
-        answer = await heard
-        assert isinstance(answer, Response)
-        assert answer.status == 200
-
-    async def close() -> None:
-        client.close()
-
-    return post, close
-
-
 async def store(arguments: argparse.Namespace) -> Result:
     """Message, case, position and outcome, in batches: SQLite with the view's own tables and settings."""
     with tempfile.TemporaryDirectory() as folder:
@@ -318,11 +168,7 @@ async def store(arguments: argparse.Namespace) -> Result:
 async def hops(arguments: argparse.Namespace) -> Result:
     """Two hops through Kafka at a steady rate: produce, consume, produce, consume."""
     first, second = "bench.hop1", "bench.hop2"
-    admin = AIOKafkaAdminClient(bootstrap_servers=arguments.bootstrap)
-    await admin.start()
-    await admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in (first, second)])
-    await admin.close()
-    await asyncio.sleep(1.0)
+    await make_topics(arguments.bootstrap, first, second)
     sending, passing = producer(arguments.bootstrap), producer(arguments.bootstrap)
     one, two = consumer(arguments.bootstrap, first), consumer(arguments.bootstrap, second)
     for each in (sending, passing, one, two):
@@ -357,26 +203,6 @@ async def hops(arguments: argparse.Namespace) -> Result:
     for each in (sending, passing, one, two):
         await each.stop()
     return {**result, "latency_ms": latencies}
-
-
-def _record(body: bytes) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
-    event = orjson.loads(body)
-    return event["subject"].encode(), body, _headers(event)
-
-
-def _headers(event: Mapping[str, str]) -> list[tuple[str, bytes]]:
-    """What a ledger record says in its headers."""
-    pairs = [(f"ce_{name}", text.encode()) for name, text in event.items() if name != "data_base64"]
-    digest = ("ce_digest", b"sha-256:" + b"0" * 64)
-    return [*pairs, digest, ("ce_signature", b"v1a," + b"A" * 88)]
-
-
-def _base64(text: str) -> bytes:
-    return binascii.a2b_base64(text)
-
-
-def _text64(raw: bytes) -> str:
-    return binascii.b2a_base64(raw, newline=False).decode()
 
 
 PARTS: Final[Mapping[str, Callable[[argparse.Namespace], Awaitable[Result]]]] = {

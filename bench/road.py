@@ -23,11 +23,13 @@ import orjson
 
 from bench import report
 from bench.bare import Bare
+from bench.crew import Crew, Sizes
 from bench.house import House
 from bench.measure import busy_share, machine
+from bench.moments import Moments
 from bench.processes import BenchFailed
 from bench.results import Results
-from bench.runs import Runs, Sizes
+from bench.runs import Runs
 from deploy.kafka.cluster import EmbeddedKafka
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -68,14 +70,14 @@ async def measure(arguments: argparse.Namespace) -> Results:
         async with EmbeddedKafka(say=say) as kafka:
             house = House(Path(folder), kafka.bootstrap)
             await house.furnish()
-            await _measure(results, Runs(kafka, house, sizes(arguments), arguments.module), house, arguments)
+            await _measure(results, Crew(kafka, house, sizes(arguments), arguments.module), arguments)
     results.seconds = time.monotonic() - began
     return results
 
 
-async def _measure(results: Results, runs: Runs, house: House, arguments: argparse.Namespace) -> None:
-    chosen = sizes(arguments)
-    bare = Bare(house, chosen.parts, chosen.cases)
+async def _measure(results: Results, crew: Crew, arguments: argparse.Namespace) -> None:
+    chosen = crew.sizes
+    runs, moments, bare = Runs(crew), Moments(crew), Bare(crew.house, chosen.parts, chosen.cases)
 
     async def raw() -> None:
         results.parts.update(await bare.raw())
@@ -90,10 +92,10 @@ async def _measure(results: Results, runs: Runs, house: House, arguments: argpar
         results.staged, results.stages = await runs.staged()
 
     async def latency() -> None:
-        results.latency = await runs.latency(await bare.hops(chosen.rate, chosen.latency_s))
+        results.latency = await moments.latency(await bare.hops(chosen.rate, chosen.latency_s))
 
     async def restart() -> None:
-        results.restart = await runs.restart()
+        results.restart = await moments.restart()
 
     async def parts() -> None:
         results.parts.update(await bare.stages())

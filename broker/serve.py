@@ -104,14 +104,7 @@ class _Stages:
         self.exchange: Exchange | None = None
         self.delivery: Delivery | None = None
         if "exchange" in wanted:
-            self.exchange = Exchange(
-                settings.exchange,
-                settings.kafka,
-                writer=writer,
-                store=parts.store,
-                codec=parts.codec,
-                member=member,
-            )
+            self.exchange = _exchange(parts, writer, member)
             checks["exchange"] = partial(_sentence, self.exchange.health)
         if "delivery" in wanted:
             self.delivery = _delivery(parts, writer, mailboxes, member)
@@ -145,6 +138,30 @@ def _intake(parts: Parts, writer: Writer, mailboxes: StoreMailboxes, pages: Page
             public_key=parts.keys.signing.verify_key.to_text(),
         ),
         extra=[_route(path, page) for path, page in pages.by_path().items()],
+    )
+
+
+def _exchange(parts: Parts, writer: Writer, member: str) -> Exchange:
+    kafka = parts.settings.kafka
+
+    def reader(*, assigned: OnPartitions, revoked: OnPartitions) -> GroupReader:
+        return GroupReader(
+            kafka,
+            group=groups.EXCHANGE,
+            topics=[topics.LEDGER],
+            assigned=assigned,
+            revoked=revoked,
+            member=member,
+        )
+
+    return Exchange(
+        parts.settings.exchange,
+        reader=reader,
+        writer=writer,
+        store=parts.store,
+        codec=parts.codec,
+        outbox_partitions=kafka.outbox_partitions,
+        make_topics=partial(topics.ensure_topics, kafka),
     )
 
 

@@ -152,6 +152,9 @@ ACCEPTED = Counter("tongban_accepted", "Messages answered 202.", ["partner"], re
 REFUSED = Counter("tongban_refused", "Messages refused, by code.", ["partner", "code"], registry=METRICS)
 ROUTED = Counter("tongban_routed", "Messages put on an outbox.", ["partner"], registry=METRICS)
 REPEATED = Counter("tongban_repeated", "Repeats dropped, by stage.", ["stage"], registry=METRICS)
+UNREADABLE = Counter(
+    "tongban_unreadable", "Records that are no messages of ours, by stage.", ["stage"], registry=METRICS
+)
 DELIVERIES = Counter(
     "tongban_deliveries", "Attempts at delivery, by result.", ["partner", "result"], registry=METRICS
 )

@@ -111,12 +111,18 @@ def _lists(text: str) -> str:
 def _move(moves: Sequence[tuple[Path, Path]], data: Data) -> None:
     """Take every value first and put it afterwards, so that two fields may change names."""
     taken: list[tuple[Data, Path, object]] = []
+    targets: list[tuple[Data, Path]] = []
     for source, target in moves:
         depth = len(source) - source[::-1].index("[]") if "[]" in source else 0
         for parent in _nodes(data, source[:depth]):
+            targets.append((parent, target[depth:]))
             value, found = _take(parent, source[depth:])
             if found:
                 taken.append((parent, target[depth:], value))
+    for parent, path in targets:
+        # Also where nothing is to be put: on the way back it would be taken for the renamed field.
+        if any(path[-1] in node for node in _nodes(parent, path[:-1])):
+            raise MappingConflict(f"the field {'.'.join(path)} is there already")
     for parent, path, value in taken:
         _put(parent, path, value)
 
@@ -156,8 +162,6 @@ def _put(parent: Data, path: Path, value: object) -> None:
         if not isinstance(below, dict):
             raise MappingConflict(f"the field {'.'.join(path)} lies within a field that is no record")
         node = below
-    if path[-1] in node:
-        raise MappingConflict(f"the field {'.'.join(path)} is there already")
     node[path[-1]] = value
 
 

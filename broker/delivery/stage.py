@@ -233,6 +233,8 @@ class Delivery:
         while True:
             reader = self._reader
             if reader is None:
+                if not self._directory().partners:
+                    self._found()  # with nobody to deliver to, there is nothing to wait for
                 await asyncio.sleep(_STEP_S)
                 continue
             try:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import assert_never
 
 from broker.core.directory import Directory, read_directory
+from broker.core.documents import DocumentInvalid
 from broker.core.ids import CaseId, MessageId, PartnerId, Party
 from broker.core.lifecycle import CaseState
 from broker.core.message import BadRecord, Message, from_epoch_ms, from_record
@@ -25,12 +26,13 @@ from broker.core.routing import (
     judge,
     subject_of,
 )
+from broker.errors import Corrupt
 from broker.exchange import rows
 from broker.exchange.outputs import notice_of_refusal, outbox_record
 from broker.log.codec import Codec
 from broker.store.ledger_view import LedgerBatch, Loaded
 from broker.store.rows import DirectoryRow, DossierRow, MessageRow, OutcomeRow
-from broker.telemetry import REFUSED, REPEATED, ROUTED, get_log
+from broker.telemetry import REFUSED, REPEATED, ROUTED, UNREADABLE, get_log
 
 Name = tuple[Party, MessageId]
 _log = get_log("exchange")
@@ -81,13 +83,14 @@ def read(records: Sequence[Record]) -> list[Read]:
                 Read(record=record, message=from_record(record), at=from_epoch_ms(record.timestamp_ms))
             )
         except BadRecord as fault:
-            _log.error(
-                "record_unreadable",
-                position=str(record.position),
-                header=fault.header,
-                expected=fault.expected,
-            )
+            _unreadable(record, str(fault))
     return found
+
+
+def _unreadable(record: Record, reason: str) -> None:
+    """A record that is none of ours has no effect to lose, but it never passes unnoticed."""
+    UNREADABLE.labels("exchange").inc()
+    _log.error("record_unreadable", position=str(record.position), reason=reason)
 
 
 def wanted(reads: Sequence[Read]) -> tuple[set[CaseId], set[Name]]:
@@ -119,12 +122,16 @@ def judge_batch(
         try:
             source, identity = subject_of(message)
         except ValueError:
-            _log.error("record_unreadable", position=str(each.record.position), header="ce_correlationid")
+            _unreadable(each.record, "header ce_correlationid")
             continue
         name = (source, MessageId(identity))
         state = judged.cases.get(message.case) or loaded.cases.get(message.case)
         judgement = judge(message, state, seen.get(name), judged.directory, each.at)
-        _apply(judged, each, judgement, codec, outbox_partitions)
+        try:
+            _apply(judged, each, judgement, codec, outbox_partitions)
+        except (Corrupt, DocumentInvalid) as fault:
+            _unreadable(each.record, str(fault))
+            continue
         seen[name] = _known_after(judgement, message, seen.get(name))
     return judged
 

@@ -18,11 +18,8 @@ from broker.core.records import Commit, Record, TopicPartition
 from broker.errors import PositionConflict, Unreachable
 from broker.exchange import batch
 from broker.exchange.options import ExchangeOptions
-from broker.log import groups, topics
+from broker.exchange.ports import MakeTopics, ReaderFactory, Writer
 from broker.log.codec import Codec
-from broker.log.options import KafkaOptions
-from broker.log.reader import GroupReader
-from broker.log.writer import Writer
 from broker.store import directory as directory_rows
 from broker.store import ledger_view
 from broker.store.engine import Store
@@ -53,26 +50,21 @@ class Exchange:
     def __init__(
         self,
         options: ExchangeOptions,
-        kafka: KafkaOptions,
         *,
+        reader: ReaderFactory,
         writer: Writer,
         store: Store,
         codec: Codec,
-        member: str | None = None,
+        outbox_partitions: int,
+        make_topics: MakeTopics,
     ) -> None:
         self._options = options
-        self._kafka = kafka
         self._writer = writer
         self._store = store
         self._codec = codec
-        self._reader = GroupReader(
-            kafka,
-            group=groups.EXCHANGE,
-            topics=[topics.LEDGER],
-            assigned=self._assigned,
-            revoked=self._revoked,
-            member=member,
-        )
+        self._outbox_partitions = outbox_partitions
+        self._make_topics = make_topics
+        self._reader = reader(assigned=self._assigned, revoked=self._revoked)
         self._next: dict[int, int] = {}
         self._directories: dict[int, Directory] = {}
         self._parsed: dict[str, Directory] = {"": EMPTY}
@@ -191,10 +183,10 @@ class Exchange:
                 loaded,
                 directory,
                 codec=self._codec,
-                outbox_partitions=self._kafka.outbox_partitions,
+                outbox_partitions=self._outbox_partitions,
             )
             if hand.judged.directories:
-                await topics.ensure_topics(self._kafka, hand.judged.directory.partners)
+                await self._make_topics(hand.judged.directory.partners)
 
     async def _commit(self, hands: Sequence[_Hand]) -> None:
         batches = [

@@ -17,7 +17,6 @@ from broker.core.ids import CaseId, PartnerId
 from broker.core.message import from_record, to_headers
 from broker.core.records import NewRecord
 from broker.core.signatures import sign_v1a
-from broker.delivery.links import PartnerLinks
 from broker.delivery.options import DeliveryOptions
 from broker.delivery.papers import Papers
 from broker.delivery.place import MailboxPlace
@@ -33,7 +32,9 @@ from broker.log.writer import Writer
 from broker.store import mailbox
 from broker.store.engine import Store
 from broker.store.vault import Vault
-from connectors.base import Ports
+from connectors import registry
+from connectors.base import Connector, Ports
+from connectors.mapping import PartnerMapping
 from deploy.kafka.cluster import EmbeddedKafka
 from tests.connectors.city import KEY, City
 from tests.delivery.fakes import CODEC, SENDER, FakeLog, wait_for
@@ -46,6 +47,17 @@ DATA = {
         "agent": None, "documents": [], "form": {},
     },
 }  # fmt: skip
+
+
+class PartnerLinks:
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+
+    def connector(self, partner: Partner) -> Connector:
+        return registry.make_connector(partner, self._ports)
+
+    def mapping(self, partner: Partner) -> PartnerMapping:
+        return registry.make_mapping(partner)
 
 
 async def test_from_outbox_to_partner_and_back_as_a_receipt(
