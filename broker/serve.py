@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -34,6 +35,7 @@ from broker.store import ledger_view
 from broker.supervision.health import Check, Health
 from broker.supervision.lag import read_lag
 from broker.supervision.pages import Page, Pages, listen
+from broker.supervision.pressure import Backlog
 from broker.telemetry import get_log
 from broker.wiring import DirectoryWatch, Parts, open_parts
 from connectors import registry
@@ -41,6 +43,7 @@ from connectors.base import Connector, Parcel, Ports
 from connectors.mapping import PartnerMapping
 
 STAGES: Final = ("intake", "exchange", "delivery", "supervision")
+GC_THRESHOLD: Final = 50_000
 STOP_S: Final = 20.0
 """How long a stage may take to finish what it has in hand."""
 PAGE_SUMMARIES: Final = {
@@ -82,6 +85,9 @@ async def serve_stages(settings: Settings, stages: frozenset[str]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    # Records in flight are many and live for milliseconds: full collections over them buy nothing.
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
     async with open_parts(settings) as parts, contextlib.AsyncExitStack() as opened:
         await topics.ensure_topics(settings.kafka, parts.directory.current().partners)
         writer = Writer(settings.kafka, client_id="tongban-serve")
@@ -110,24 +116,19 @@ class _Stages:
             self.delivery = _delivery(parts, writer, mailboxes, member)
             checks["delivery"] = partial(_sentence, self.delivery.health)
         self.pages = Pages(Health(checks))
-        self.intake = _intake(parts, writer, mailboxes, self.pages) if "intake" in wanted else None
+        self.backlog = Backlog(parts.store, partial(_ends, settings), most=settings.supervision.backlog)
+        self.intake = _intake(parts, writer, mailboxes, self) if "intake" in wanted else None
         self.supervises = "supervision" in wanted
 
 
-def _intake(parts: Parts, writer: Writer, mailboxes: StoreMailboxes, pages: Pages) -> Intake:
+def _intake(parts: Parts, writer: Writer, mailboxes: StoreMailboxes, stages: _Stages) -> Intake:
     settings = parts.settings
-
-    async def ends() -> Mapping[int, int]:
-        return {
-            partition: end
-            for partition, (_, end) in (await scan.offsets(settings.kafka, topics.LEDGER)).items()
-        }
 
     return Intake(
         settings.intake,
         IntakeParts(
             ledger=writer,
-            view=StoreView(parts.store, ends),
+            view=StoreView(parts.store, partial(_ends, settings)),
             keys=parts.vault,
             directory=parts.directory,
             mailboxes=mailboxes,
@@ -136,8 +137,9 @@ def _intake(parts: Parts, writer: Writer, mailboxes: StoreMailboxes, pages: Page
             partitions=settings.kafka.ledger_partitions,
             secrets=parts.keys.secrets,
             public_key=parts.keys.signing.verify_key.to_text(),
+            pressure=stages.backlog.pressure,
         ),
-        extra=[_route(path, page) for path, page in pages.by_path().items()],
+        extra=[_route(path, page) for path, page in stages.pages.by_path().items()],
     )
 
 
@@ -213,6 +215,11 @@ def _route(path: str, page: Callable[[], Awaitable[Page]]) -> Route:
     )
 
 
+async def _ends(settings: Settings) -> Mapping[int, int]:
+    offsets = await scan.offsets(settings.kafka, topics.LEDGER)
+    return {partition: end for partition, (_, end) in offsets.items()}
+
+
 async def _sentence(health: Callable[[], str | None]) -> str | None:
     return health()
 
@@ -239,6 +246,8 @@ async def _run(stages: _Stages, stopping: asyncio.Event) -> None:
     works: list[asyncio.Task[None]] = [asyncio.create_task(stages.directory.run(), name="directory")]
     if stages.supervises:
         works.append(asyncio.create_task(_watch_lag(settings, stages.directory), name="supervision"))
+    if stages.intake is not None:
+        works.append(asyncio.create_task(stages.backlog.run(), name="back-pressure"))
     road = [
         (each, asyncio.create_task(each.run()))
         for each in (stages.exchange, stages.delivery)

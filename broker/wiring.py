@@ -13,7 +13,7 @@ from broker.core.directory import EMPTY, Directory, read_directory
 from broker.errors import Unreachable
 from broker.keys import Keys, load_keys
 from broker.log.codec import Codec
-from broker.log.schemas import SchemaSet
+from broker.log.registry import open_codec
 from broker.settings import Settings
 from broker.store import directory as directory_rows
 from broker.store.engine import Store
@@ -74,7 +74,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             keys=keys,
             store=store,
             vault=vault,
-            codec=Codec(SchemaSet.load()),
+            codec=await open_codec(settings.kafka),
             directory=directory,
         )
 

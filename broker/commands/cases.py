@@ -26,8 +26,7 @@ from broker.core.message import from_epoch_ms, from_record, rfc3339
 from broker.core.records import Position
 from broker.errors import WrongUse
 from broker.log import scan, topics
-from broker.log.codec import Codec
-from broker.log.schemas import SchemaSet
+from broker.log.registry import open_codec
 from broker.settings import Settings
 from broker.store import cases
 from broker.store.engine import Store
@@ -106,7 +105,7 @@ async def _load(settings: Settings, case: CaseId) -> tuple[CaseState | None, lis
 async def _facts(
     settings: Settings, rows: Sequence[MessageRow]
 ) -> dict[tuple[str, str], dict[str, object] | None]:
-    codec = Codec(SchemaSet.load())
+    codec = await open_codec(settings.kafka)
     places = [Position(topics.LEDGER, row.ledger_partition, row.ledger_offset) for row in rows]
     records = await scan.read_at(settings.kafka, places)
     messages = [from_record(record) for record in records]

@@ -24,8 +24,7 @@ from broker.core.directory import Directory, read_directory
 from broker.core.documents import DocumentInvalid
 from broker.errors import WrongUse
 from broker.exchange.applying import directory_records
-from broker.log.codec import Codec
-from broker.log.schemas import SchemaSet
+from broker.log.registry import open_codec
 from broker.log.topics import ensure_topics
 from broker.log.writer import Writer
 from broker.settings import Settings
@@ -155,7 +154,7 @@ async def put_on_ledger(
     directory = check(documents)
     await ensure_topics(settings.kafka, directory.partners)
     records = directory_records(
-        Codec(SchemaSet.load()),
+        await open_codec(settings.kafka),
         documents,
         by=by,
         reason=reason,

@@ -12,8 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from broker.commands.common import AsJson, ConfigFile, console, load_settings, notes, print_json, run
 from broker.errors import WrongUse
 from broker.exchange import rebuild as rebuilding
-from broker.log.codec import Codec
-from broker.log.schemas import SchemaSet
+from broker.log.registry import open_codec
 from broker.settings import Settings
 from broker.store.engine import Store
 from broker.store.export import export as rows_of
@@ -50,7 +49,7 @@ async def _rebuild(settings: Settings) -> rebuilding.Rebuilt:
             return await rebuilding.rebuild(
                 settings.kafka,
                 store,
-                Codec(SchemaSet.load()),
+                await open_codec(settings.kafka),
                 progress=lambda done, of: shown.update(task, completed=done, total=of),
             )
     finally:

@@ -15,9 +15,8 @@ from broker.commands.common import AsJson, ConfigFile, console, load_settings, n
 from broker.core.ids import InvalidId, Party, case_id, partner_id
 from broker.core.message import parse_time
 from broker.errors import WrongUse
-from broker.log.codec import Codec
+from broker.log.registry import open_codec
 from broker.log.scan import Progress
-from broker.log.schemas import SchemaSet
 from broker.settings import Settings
 
 
@@ -62,7 +61,7 @@ def _moment(option: str, text: str | None) -> datetime | None:
 
 
 async def _replay(settings: Settings, window: Window, *, into: Path | None, as_json: bool) -> int:
-    codec = Codec(SchemaSet.load())
+    codec = await open_codec(settings.kafka)
     count = 0
     target = into.open("xb") if into is not None else None
     try:

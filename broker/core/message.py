@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 
 from broker.core.ids import (
     CaseId,
@@ -128,8 +129,7 @@ def parse_time(text: str) -> datetime:
 
 def from_epoch_ms(epoch_ms: int) -> datetime:
     """Kafka's milliseconds as an aware datetime, exactly (no float in between)."""
-    seconds, ms = divmod(epoch_ms, 1000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=ms * 1000)
+    return _EPOCH + timedelta(milliseconds=epoch_ms)
 
 
 def epoch_ms(moment: datetime) -> int:
@@ -176,50 +176,56 @@ def to_headers(message: Message) -> Headers:
 
 def from_record(record: Record) -> Message:
     """The message that a record holds. Raises :class:`BadRecord`, naming the header, and nothing else."""
-    found: dict[str, str] = {}
-    for name, raw in record.headers:
-        try:
-            found[name] = raw.decode()
-        except UnicodeDecodeError:
-            raise BadRecord(name, "UTF-8") from None
-    if found.get("ce_specversion") != "1.0":
-        raise BadRecord("ce_specversion", "1.0")
-    header = "ce_type"
+    header = "headers"
+    raw = dict(record.headers)
     try:
-        full_type = found[header]
+        header = "ce_specversion"
+        if raw[header] != b"1.0":
+            raise BadRecord(header, "1.0")
+        header = "ce_type"
+        full_type = raw[header].decode()
         if not full_type.startswith(TYPE_PREFIX):
             raise BadRecord(header, f"{TYPE_PREFIX}<name>")
         header = "ce_id"
-        identity = message_id(found[header])
+        identity = message_id(raw[header].decode())
         header = "ce_source"
-        source = party_from_path(found[header])
+        source = _party(raw[header])
         header = "ce_subject"
-        case = case_id(found[header])
+        case = _case(raw[header])
         header = "ce_destination"
-        destination = party_from_path(found[header])
+        destination = _party(raw[header])
         header = "ce_time"
-        time = parse_time(found[header])
+        time = parse_time(raw[header].decode())
         header = "ce_class"
-        message_class = MessageClass(int(found[header]))
+        message_class = _CLASSES[raw[header]]
         header = "ce_digest"
-        digest = found[header]
+        digest = raw[header].decode()
         header = "ce_dataschema"
-        dataschema = found[header]
+        dataschema = raw[header].decode()
         header = "ce_mode"
-        mode = Mode(found[header]) if header in found else None
+        mode = Mode(raw[header].decode()) if header in raw else None
         header = "ce_expirytime"
-        expires = parse_time(found[header]) if header in found else None
+        expires = parse_time(raw[header].decode()) if header in raw else None
         header = ACCEPTED_HEADER
-        accepted_at = parse_time(found[header]) if header in found else from_epoch_ms(record.timestamp_ms)
+        accepted_at = (
+            parse_time(raw[header].decode()) if header in raw else from_epoch_ms(record.timestamp_ms)
+        )
         header = SOURCE_POSITION_HEADER
-        source_position = Position.parse(found[header]) if header in found else None
+        source_position = Position.parse(raw[header].decode()) if header in raw else None
+        texts: dict[str, str] = {}
+        for header in _TEXT_HEADERS:
+            if header in raw:
+                texts[header] = raw[header].decode()
     except KeyError:
-        raise BadRecord(header, "to be present") from None
+        expected = "to be present" if header not in raw else "one of 0, 1, 2, 3"
+        raise BadRecord(header, expected) from None
     except InvalidId as fault:
         raise BadRecord(header, fault.expected) from None
     except BadRecord:
         raise
-    except ValueError:
+    except UnicodeDecodeError:
+        raise BadRecord(header, "UTF-8") from None
+    except (ValueError, AttributeError, OverflowError):  # a header without a value, a time beyond all years
         raise BadRecord(header, "a value of its form (contract, Topics)") from None
     return Message(
         id=identity,
@@ -232,18 +238,32 @@ def from_record(record: Record) -> Message:
         digest=digest,
         dataschema=dataschema,
         value=record.value,
-        item=found.get("ce_item"),
+        item=texts.get("ce_item"),
         mode=mode,
-        correlation=found.get("ce_correlationid"),
+        correlation=texts.get("ce_correlationid"),
         expires=expires,
-        sequence=found.get("ce_sequence"),
-        signature=found.get("ce_signature"),
-        signed=found.get(SIGNED_HEADER),
-        traceparent=found.get("traceparent"),
-        trusted_channel=found.get(CHANNEL_HEADER) == "trusted",
+        sequence=texts.get("ce_sequence"),
+        signature=texts.get("ce_signature"),
+        signed=texts.get(SIGNED_HEADER),
+        traceparent=texts.get("traceparent"),
+        trusted_channel=raw.get(CHANNEL_HEADER) == b"trusted",
         accepted_at=accepted_at,
         source_position=source_position,
     )
+
+
+_CLASSES = {b"%d" % each: each for each in MessageClass}
+_TEXT_HEADERS = ("ce_item", "ce_correlationid", "ce_sequence", "ce_signature", SIGNED_HEADER, "traceparent")
+
+
+@lru_cache(maxsize=4096)  # a province has some hundred parties
+def _party(raw: bytes) -> Party:
+    return party_from_path(raw.decode())
+
+
+@lru_cache(maxsize=16384)  # a case's messages and receipts come close together
+def _case(raw: bytes) -> CaseId:
+    return case_id(raw.decode())
 
 
 def is_partner(party: Party) -> bool:

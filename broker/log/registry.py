@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote, urlsplit
@@ -15,6 +16,9 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 
 from broker.errors import Unreachable, WrongUse
+from broker.log.codec import Codec
+from broker.log.options import KafkaOptions
+from broker.log.schemas import SchemaSet
 
 _CONTENT_TYPE: Final = "application/vnd.schemaregistry.v1+json"
 _ANSWER_BYTES: Final = 4 * 1024 * 1024
@@ -115,3 +119,21 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
         if len(raw) > _ANSWER_BYTES:
             break
     return bytes(raw)
+
+
+async def registered(schemas: SchemaSet, registry: Registry) -> SchemaSet:
+    """The same schemas under the ids that the registry gives them; registers those that it does not have.
+
+    Raises :class:`WrongUse` when it refuses one, :class:`Unreachable` when it is away.
+    """
+    by_age = sorted(schemas, key=lambda each: each.version)
+    return SchemaSet([replace(each, id=await registry.register(each.subject, each.text)) for each in by_age])
+
+
+async def open_codec(options: KafkaOptions) -> Codec:
+    """The codec over this release's schemas: under the registry's ids where one is configured, else under ours."""
+    schemas = SchemaSet.load()
+    if options.registry_url is None:
+        return Codec(schemas)
+    async with Registry(options.registry_url) as registry:
+        return Codec(await registered(schemas, registry))

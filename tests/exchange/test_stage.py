@@ -95,14 +95,16 @@ async def test_a_submission_reaches_the_outbox_with_its_source_position_and_the_
 
 
 async def test_a_repeat_has_no_second_effect_also_after_a_restart(world: World) -> None:
-    world.ledger.put(message("m-1"))
-    world.ledger.put(message("m-1"))
-    async with world.at_work(batch=1):
-        await world.caught_up()
-    world.ledger.put(message("m-1"))
-    async with world.at_work():
-        await world.caught_up()
-    assert world.ids(B) == ["m-1"]
+    for identity, message_type in (("m-1", "case.submitted"), ("m-2", "case.urged")):
+        world.ledger.put(message(identity, message_type))
+        world.ledger.put(message(identity, message_type))
+        async with world.at_work(batch=1):
+            await world.caught_up()
+        world.ledger.put(message(identity, message_type))
+        async with world.at_work():
+            await world.caught_up()
+    assert world.ids(B) == ["m-1", "m-2"]
+    assert world.ids(A) == [], "a repeat is no fault of its sender: no notice"
 
 
 async def test_an_id_reused_for_other_content_is_refused_and_the_first_stays(world: World) -> None:

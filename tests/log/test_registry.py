@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from broker.errors import Unreachable, WrongUse
-from broker.log.registry import Registry
+from broker.log.codec import Codec
+from broker.log.options import KafkaOptions
+from broker.log.registry import Registry, open_codec
+from broker.log.schemas import SchemaSet
 
 SCHEMA = '{"type": "record", "name": "cn.tongban.Case", "fields": []}'
 
@@ -119,3 +123,19 @@ async def test_silence_and_absence(fake: tuple[FakeRegistry, str]) -> None:
             await registry.subjects()
     assert "127.0.0.1:1" in str(away.value)
     assert "hunter2" not in str(away.value)
+
+
+async def test_with_a_registry_configured_records_carry_its_ids(fake: tuple[FakeRegistry, str]) -> None:
+    async with Registry(fake[1]) as registry:
+        await registry.register("somebody-else", '"string"')
+    codec = await open_codec(KafkaOptions(registry_url=fake[1]))
+    ours = Codec(SchemaSet.load())
+    datum = {"urged_at": datetime(2026, 11, 22, tzinfo=UTC), "reason": "x", "answer_by": None, "sealed": None}
+    value = codec.encode("case.urged", datum)
+    async with Registry(fake[1]) as registry:
+        text = await registry.text(int.from_bytes(value[1:5], "big"))
+    assert "Urged" in text
+    assert value[1:5] != ours.encode("case.urged", datum)[1:5]
+    assert codec.decode(value).datum == ours.decode(ours.encode("case.urged", datum)).datum
+    again = await open_codec(KafkaOptions(registry_url=fake[1]))
+    assert again.encode("case.urged", datum) == value, "the same ids at every start"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
+import sys
 import tempfile
 import uuid
 import warnings
@@ -16,6 +16,14 @@ import psutil  # type: ignore[import-untyped]
 import psycopg
 from psycopg import sql
 from sqlalchemy import make_url
+
+_WATCH = """
+import shutil, subprocess, sys
+pg_ctl, folder, user = sys.argv[1:]
+sys.stdin.read()
+subprocess.run([pg_ctl, "-D", folder + "/data", "-m", "immediate", "stop"], user=user or None, stdout=subprocess.DEVNULL)
+shutil.rmtree(folder, ignore_errors=True)
+"""
 
 
 class EmbeddedPostgres:
@@ -31,6 +39,14 @@ class EmbeddedPostgres:
         self._folder.chmod(0o755)  # as root, the server runs as a user of its own
         self._server = get_server(self._folder / "data", cleanup_mode="delete")
         self._pg_ctl = str(POSTGRES_BIN_PATH / "pg_ctl")
+        folder, user = str(self._folder), str(self._server.system_user or "")
+        # The server outlives a test process that is killed; this one then ends it: its standard input closes.
+        self._watch = subprocess.Popen(
+            [sys.executable, "-c", _WATCH, self._pg_ctl, folder, user],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
     @property
     def url(self) -> str:
@@ -60,7 +76,7 @@ class EmbeddedPostgres:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self._server.cleanup()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._watch.communicate()
 
 
 @contextlib.contextmanager

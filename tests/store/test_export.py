@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from sqlalchemy import Connection, event
+
 from broker.core.ids import CaseId, MessageId, Party
 from broker.store import ledger_view
 from broker.store.engine import Store
@@ -100,3 +102,20 @@ async def test_an_export_reads_in_pieces(store: Store) -> None:
         "message": 2500,
         "tally": 1,
     }
+
+
+async def test_postgresql_is_told_to_sort_texts_by_their_bytes(postgres_url: str) -> None:
+    """The embedded server knows no other order, so that its result alone would prove nothing."""
+    store = await Store.open(postgres_url)
+    asked: list[str] = []
+
+    def listen(connection: Connection) -> None:
+        event.listen(connection, "before_cursor_execute", lambda *heard: asked.append(heard[2]))
+        assert list(export(connection)) == []
+
+    await store.scan(listen)
+    orders = [statement.partition("ORDER BY ")[2] for statement in asked if "ORDER BY" in statement]
+    assert 'message.source COLLATE "C", message.id COLLATE "C"' in orders
+    assert 'tally.partner COLLATE "C", tally.ledger_partition' in orders
+    assert 'case_view.case_id COLLATE "C"' in orders
+    await store.close()

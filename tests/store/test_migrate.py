@@ -7,6 +7,8 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 from broker.errors import WrongUse
+from broker.store import migrate as migrate_module
 from broker.store.database import Database
 from broker.store.migrate import check, migrate
 from broker.store.schema import MIGRATIONS, VAULT_SCHEMA, VIEW_SCHEMA, Schema
@@ -120,6 +123,21 @@ def test_a_database_of_a_newer_release_is_refused(url: str, look: object) -> Non
     with engine.begin() as connection:
         assert connection.scalar(text("SELECT version_num FROM view_version")) == "9999"
     engine.dispose()
+
+
+def test_a_migration_waits_for_one_that_is_under_way(url: str) -> None:
+    engine, database = _engine(url), Database.of(url, VIEW_SCHEMA, 3.0)
+    if database.is_sqlite:
+        migrate_module._make_file(database)
+    with ThreadPoolExecutor(1) as threads:
+        with engine.begin() as connection:
+            migrate_module._upgrade(database, connection)
+            second = threads.submit(migrate, url)
+            with pytest.raises(FutureTimeout):
+                second.result(0.5)
+        second.result(10)
+    engine.dispose()
+    check(url)
 
 
 def test_processes_that_start_together_make_the_tables_once(url: str) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, select, update
 from broker.core.ids import CaseId
 from broker.errors import Corrupt, WrongUse
 from broker.store import ledger_view
+from broker.store import vault as vault_module
 from broker.store.engine import Store
 from broker.store.schema import VAULT_SCHEMA
 from broker.store.tables import case_key
@@ -127,6 +128,27 @@ async def test_a_destroyed_key_stays_destroyed(vault: Vault, url: str, rows: Sto
     assert row is not None
     assert (row.wrapped, row.destroyed) == (None, True)
     await other.close()
+
+
+async def test_a_key_read_while_it_is_destroyed_is_not_remembered(vault: Vault, url: str) -> None:
+    await vault.keys(CASES[:1])
+    late = await Vault.open(url, KEK, "2026")
+    rows = await late._store.read(vault_module._get, CASES[:1])
+    await late.destroy(CASES[0])
+    late._read(rows)
+    with pytest.raises(KeyDestroyed):
+        await late.known(CASES[:1])
+    await late.close()
+
+
+async def test_a_key_destroyed_while_it_is_rewrapped_stays_destroyed(vault: Vault, rows: Store) -> None:
+    await vault.keys(CASES[:2])
+    old = {row.case_id: row.wrapped for row in await rows.read(vault_module._get, CASES[:2])}
+    await vault.destroy(CASES[0])
+    fresh = [(case, wrapped, b"new") for case, wrapped in old.items()]
+    assert await rows.call(vault_module._replace, fresh, "2027") == 1
+    found = {row.case_id: row.wrapped for row in await rows.read(vault_module._get, CASES[:2])}
+    assert found == {CASES[0]: None, CASES[1]: b"new"}
 
 
 async def test_a_case_destroyed_before_it_had_a_key_never_gets_one(vault: Vault) -> None:
