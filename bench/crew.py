@@ -55,8 +55,6 @@ class Crew:
         try:
             if wait:
                 await self.house.ready(served)
-            if wait and stages in {None, "intake"}:
-                await self.house.knows_partners(served)
             yield served
         finally:
             await served.stop()
@@ -96,7 +94,8 @@ class Crew:
         return pid
 
     async def warm_up(self, partner: str) -> None:
-        """Some hundred messages that do not count."""
+        """Some hundred messages that do not count, once the directory on the ledger is in force."""
+        await self.house.knows_partners()
         with contextlib.closing(View(self.house.database)) as view:
             before = view.settled(partner)
             requests = self.make(300, partner, cases=50)

@@ -51,37 +51,33 @@ class House:
         await self._command("setup", "setup", "--config", config)
         await self._command("directory", "directory", "apply", "directory", "--config", config)
 
-    async def serve(self, name: str, stages: str | None = None, *, module: str = "broker.cli") -> Child:
-        """Start ``tongban serve`` with some of the stages (None: all) and wait until it is ready."""
-        served = self.start(name, stages, module=module)
-        await self.ready(served)
-        return served
-
     def start(self, name: str, stages: str | None = None, *, module: str = "broker.cli") -> Child:
-        """As :meth:`serve`, without the wait."""
+        """Start ``tongban serve`` with some of the stages (None: all)."""
         config = self._config(name)
         chosen = ["--stage", stages] if stages else []
         return Child(name, module, ["serve", "--config", str(config), *chosen], self.folder)
 
     async def ready(self, served: Child) -> None:
         """Wait until ``/readyz`` says yes. Raises :class:`BenchFailed`."""
-        await self._answers(served, self._pages[served.name], "/readyz")
+        await self._answers(self._pages[served.name], "/readyz", served)
 
-    async def knows_partners(self, served: Child) -> None:
+    async def knows_partners(self) -> None:
         """Wait until the directory on the ledger is in force at intake. Raises :class:`BenchFailed`."""
-        await self._answers(served, self.intake_port, "/v1/partners")
+        await self._answers(self.intake_port, "/v1/partners", None)
 
-    async def _answers(self, served: Child, port: int, path: str) -> None:
+    async def _answers(self, port: int, path: str, served: Child | None) -> None:
         proof = {"tongban-partner": SENDER, "authorization": f"Bearer {self.token}"}
         until = time.monotonic() + READY_WITHIN_S
         while time.monotonic() < until:
-            served.check()
+            if served is not None:
+                served.check()
             with contextlib.suppress(OSError, http.client.HTTPException):
                 status, _ = await asyncio.to_thread(get, port, path, proof)
                 if status == 200:
                     return
             await asyncio.sleep(_POLL_S)
-        raise BenchFailed(f"{served.name} is not ready after {READY_WITHIN_S:.0f} s\n{served.last_words()}")
+        words = f"\n{served.last_words()}" if served is not None else ""
+        raise BenchFailed(f"{path} does not say yes within {READY_WITHIN_S:.0f} s{words}")
 
     @property
     def database(self) -> Path:

@@ -33,7 +33,7 @@ class Load:
         self._requests = requests
         self._opening = opening
         self._rate = rate
-        self._idle: list[Asking] = []
+        self._idle: deque[Asking] = deque()
         self._due: deque[int] = deque()
         self._next = 0
         self._left = len(requests)
@@ -79,7 +79,7 @@ class Load:
                 self._next += 1
             if not self.due_at[number]:
                 self.due_at[number] = time.time()
-            self._idle.pop().ask(number, self._requests[number])
+            self._idle.popleft().ask(number, self._requests[number])
 
     def _may_begin(self) -> bool:
         if self._next >= len(self._requests):
@@ -107,7 +107,9 @@ class Load:
         self._pump()
 
     def _lost(self, asking: Asking) -> None:
-        if self._left:
+        if asking in self._idle:
+            self._idle.remove(asking)  # the broker lets go of those that stay silent
+        elif self._left:
             self.first_fault = self.first_fault or f"request {asking.sent}: the connection was closed"
             self._finished.set()
 

@@ -146,6 +146,8 @@ def _sections(results: Results) -> Iterator[list[str]]:
         yield ["## The whole road", "", *_road_table(made)]
     yield ["## The stages beside their bare parts", "", *_stage_table(results)]
     yield ["## Bare parts", "", *_part_table(results.parts)]
+    if results.steps:
+        yield ["## The product's own steps, one by one", "", *_step_table(results.steps)]
     yield from _latency_section(results)
     yield from _steadiness_section(results, made)
     yield _method()
@@ -208,6 +210,16 @@ def _part_table(parts: dict[str, Part]) -> list[str]:
         for name, part in parts.items()
     ]
     return table(("part", "messages", "rate", "CPU µs per message"), rows)
+
+
+def _step_table(steps: dict[str, float]) -> list[str]:
+    totals: dict[str, float] = {}
+    for name, cost_us in steps.items():
+        stage = name.partition(":")[0]
+        totals[stage] = totals.get(stage, 0.0) + cost_us
+    rows = [(name, f"{cost_us:.1f}") for name, cost_us in steps.items()]
+    rows += [(f"**{stage}, all of them**", f"**{total:.0f}**") for stage, total in totals.items()]
+    return table(("step", "CPU µs"), rows)
 
 
 def _latency_section(results: Results) -> Iterator[list[str]]:

@@ -92,4 +92,6 @@ class Results:
     stages: dict[str, Part] = field(default_factory=dict)
     latency: Latency | None = None
     restart: Restart | None = None
+    steps: dict[str, float] = field(default_factory=dict)
+    """CPU microseconds of the product's own steps, one by one."""
     seconds: float = 0.0

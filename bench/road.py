@@ -30,6 +30,7 @@ from bench.moments import Moments
 from bench.processes import BenchFailed
 from bench.results import Results
 from bench.runs import Runs
+from bench.steps import measure_all
 from deploy.kafka.cluster import EmbeddedKafka
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -67,6 +68,8 @@ async def measure(arguments: argparse.Namespace) -> Results:
         quick=arguments.quick,
     )
     with tempfile.TemporaryDirectory(prefix="tongban-bench-") as folder:
+        results.steps = measure_all(Path(folder))
+        say("the product's own steps: measured one by one")
         async with EmbeddedKafka(say=say) as kafka:
             house = House(Path(folder), kafka.bootstrap)
             await house.furnish()

@@ -22,7 +22,7 @@ from broker.core import lifecycle
 from broker.core.case_state import CaseState
 from broker.core.directory import Directory, read_directory
 from broker.core.events import compartment_aad, structured_event
-from broker.core.ids import CaseId, PartnerId
+from broker.core.ids import CaseId, MessageId, PartnerId
 from broker.core.message import Message, from_record, to_headers
 from broker.core.receipts import Outcome
 from broker.core.records import NewRecord, Position, Record
@@ -69,7 +69,8 @@ def _steps(folder: Path) -> Mapping[str, tuple[Step, int]]:
     body = letters.body_of(request)
     now = datetime.now(UTC)
     origin = Origin(PartnerId("451300"), "v1a," + "A" * 88, "id=x;timestamp=1;index=0;count=1")
-    submission = check(read(body), origin, codec, now)
+    event = read(body)
+    submission = check(event, origin, codec, now)
     assert isinstance(submission, Submission)
     message = submission.message
     aad = compartment_aad(message)
@@ -80,15 +81,21 @@ def _steps(folder: Path) -> Mapping[str, tuple[Step, int]]:
     routed = outbox_record(record, _PARTNER, 4, now)
     outbox = _record(routed)
     arrived = from_record(outbox)
-    decoded = codec.decode(open_value(codec, value, key=_DATA_KEY, aad=aad).value)
+    opened_value = open_value(codec, value, key=_DATA_KEY, aad=aad).value
+    decoded = codec.decode(opened_value)
     data = codec.to_json(decoded.schema, decoded.datum)
     sent = orjson.dumps(structured_event(arrived, data))
     ending = Ending(outcome=Outcome.DELIVERED, attempt=1, at_s=time.time(), code="200", reference="R-1")
     receipt = _record(receipt_record(codec, arrived, outbox, _PARTNER, ending))
     directory, loaded = _directory(), _loaded(message, now)
-    messages = batch.read([_at(record, replace(message, id=message.id), n) for n in range(_BATCH)])
-    messages = [replace(each, message=replace(each.message, id=f"m{n}")) for n, each in enumerate(messages)]  # type: ignore[arg-type]
-    receipts = batch.read([_at(receipt, None, n) for n in range(_BATCH)])
+    messages = [
+        replace(each, message=replace(each.message, id=MessageId(f"m{n}")))
+        for n, each in enumerate(batch.read([_at(record, n) for n in range(_BATCH)]))
+    ]
+    receipts = [
+        replace(each, message=replace(each.message, correlation=f"451300/m{n}"))
+        for n, each in enumerate(batch.read([_at(receipt, n) for n in range(_BATCH)]))
+    ]
 
     def judged(reads: list[batch.Read]) -> Step:
         return lambda: batch.judge_batch(reads, loaded, directory, codec=codec, outbox_partitions=4)
@@ -109,7 +116,7 @@ def _steps(folder: Path) -> Mapping[str, tuple[Step, int]]:
         {
             "intake: signature": (verified, 1),
             "intake: strict JSON": (lambda: read(body), 1),
-            "intake: check of the event": (lambda: check(read(body), origin, codec, now), 1),
+            "intake: check of the event": (lambda: check(event, origin, codec, now), 1),
             "intake: life cycle": (lambda: lifecycle.advance(loaded.cases[message.case], message, now), 1),
             "intake: seal": (sealed, 1),
             "intake: headers": (lambda: to_headers(message), 1),
@@ -147,8 +154,7 @@ def _record(new: NewRecord) -> Record:
     )
 
 
-def _at(record: Record, message: Message | None, offset: int) -> Record:
-    del message
+def _at(record: Record, offset: int) -> Record:
     return replace(record, position=Position("tongban.exchange", 0, offset))
 
 

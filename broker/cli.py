@@ -11,6 +11,7 @@ from broker.commands import cases, demo, directory, kafka, lag, rebuild, replay,
 from broker.commands.common import FOUND, UNREACHABLE, WRONG_USE, notes
 from broker.core.documents import DocumentInvalid
 from broker.errors import TongbanError, Unreachable, WrongUse
+from broker.telemetry import configure_logging
 
 app = typer.Typer(
     name="tongban",
@@ -46,6 +47,7 @@ def _root(
     ),
 ) -> None:
     del version
+    configure_logging(level="warning", as_json=False)  # `serve` says more, as its settings want
 
 
 def main() -> None:

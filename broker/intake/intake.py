@@ -75,6 +75,16 @@ class Intake:
             view_wait_s=options.view_wait_s,
             random_bytes=parts.random_bytes,
         )
+        self._mailboxes = MailboxRoutes(
+            options=options,
+            mailboxes=parts.mailboxes,
+            opener=parts.opener,
+            view=parts.view,
+            ledger=parts.ledger,
+            codec=parts.codec,
+            clock=parts.clock,
+            partitions=parts.partitions,
+        )
         self.table = Table([*self._rows(parts), *extra])
         self._dispatcher = Dispatcher(
             options=options,
@@ -108,6 +118,7 @@ class Intake:
     async def close(self, within_s: float = 15.0) -> None:
         """Take nothing more, answer what is in hand, stop."""
         if self._server is not None:
+            self._mailboxes.close()
             await self._server.shut(within_s)
             self._server = None
             await self._gatherer.close()
@@ -129,16 +140,7 @@ class Intake:
         return rows(
             options,
             Submissions(options, parts.codec, self._gatherer),
-            MailboxRoutes(
-                options=options,
-                mailboxes=parts.mailboxes,
-                opener=parts.opener,
-                view=parts.view,
-                ledger=parts.ledger,
-                codec=parts.codec,
-                clock=parts.clock,
-                partitions=parts.partitions,
-            ),
+            self._mailboxes,
             Reads(
                 view=parts.view,
                 directory=parts.directory,

@@ -33,6 +33,9 @@ from broker.log.topics import LEDGER, ledger_partition
 _NOT_LEASED: Final = Refusal(code="lease-unknown", detail="no such message is owed a receipt by this caller")
 
 
+_NOTHING: Final[dict[str, object]] = {"lease": None, "expires_at": None, "messages": []}
+
+
 class MailboxRoutes:
     """Pull and acknowledge."""
 
@@ -56,6 +59,7 @@ class MailboxRoutes:
         self._codec = codec
         self._clock = clock
         self._partitions = partitions
+        self._closing = False
         self.parameters = (
             Parameter(
                 name="max",
@@ -73,6 +77,10 @@ class MailboxRoutes:
             ),
         )
 
+    def close(self) -> None:
+        """Long polls that wait now are answered at their next look, with nothing."""
+        self._closing = True
+
     async def pull(self, call: Call) -> Answer:
         """Lease what lies in the caller's mailbox; wait for it at most ``wait_s``."""
         asked = read_parameters(call.request, self.parameters)
@@ -80,12 +88,15 @@ class MailboxRoutes:
             return refused(asked)
         until = self._clock() + timedelta(seconds=asked["wait_s"])
         while True:
+            transport = call.request.transport
+            if transport is None or transport.is_closing():
+                return json_answer(200, _NOTHING)  # nobody would hear of a lease
             answer = await self._lease(call, asked["max"])
             left_s = (until - self._clock()).total_seconds()
             if answer is not None:
                 return answer
-            if left_s <= 0:
-                return json_answer(200, {"lease": None, "expires_at": None, "messages": []})
+            if left_s <= 0 or self._closing:
+                return json_answer(200, _NOTHING)
             await self._mailboxes.changed(call.partner.id, left_s)
 
     async def _lease(self, call: Call, most: int) -> Answer | None:

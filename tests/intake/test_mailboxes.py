@@ -87,6 +87,25 @@ async def test_a_long_poll_ends_empty_when_its_time_is_over() -> None:
         assert 0.9 < asyncio.get_running_loop().time() - begun < 3
 
 
+async def test_a_stop_does_not_wait_for_long_polls() -> None:
+    async with world() as here:
+        waiting = asyncio.create_task(here.get("/v1/mailbox?wait_s=25", caller=B))
+        await asyncio.sleep(0.2)
+        await asyncio.wait_for(here.intake.close(), 3)
+        assert (await waiting).json["messages"] == []
+
+
+async def test_nothing_is_leased_to_a_caller_that_has_gone() -> None:
+    async with world() as here:
+        waiting = asyncio.create_task(here.get("/v1/mailbox?wait_s=20", caller=B))
+        await asyncio.sleep(0.2)
+        waiting.cancel()
+        await asyncio.sleep(0.2)
+        here.mailboxes.place(B, message())
+        await asyncio.sleep(0.5)
+        assert len((await here.get("/v1/mailbox", caller=B)).json["messages"]) == 1  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("path", ["/v1/mailbox/receipts", "/v1/receipts"])
 @pytest.mark.parametrize("outcome", ["delivered", "rejected"])
 async def test_a_receipt_goes_onto_the_ledger_and_then_out_of_the_mailbox(path: str, outcome: str) -> None:
