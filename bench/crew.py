@@ -78,6 +78,7 @@ class Crew:
             "--port", str(house.intake_port), "--partner", PULLING, "--key", str(house.folder / "puller.whsk"),
             "--token", house.token, *out_of("puller", house.folder),
         ]  # fmt: skip
+        await house.knows_partners()
         puller = self._partner_process = Child("puller", "bench.puller", arguments, house.folder)
         try:
             yield puller
@@ -102,6 +103,7 @@ class Crew:
             await self.load(requests, 16)
             until = time.monotonic() + STALLED_S
             while view.settled(partner) - before < requests.messages:
+                self._partner_process.check()
                 if time.monotonic() > until:
                     raise BenchFailed(f"warming up: {view.settled(partner) - before} of {requests.messages}")
                 await asyncio.sleep(LOOK_S)

@@ -31,6 +31,16 @@ def header(head: bytes, name: bytes) -> bytes:
     return head[start : head.index(b"\r\n", start)]
 
 
+def status_of(head: bytes) -> int:
+    """The status of an answer."""
+    return int(head[9:12])
+
+
+def closes(head: bytes) -> bool:
+    """Whether nothing more may be sent on the connection."""
+    return b"\r\nConnection: close\r\n" in head or b"\r\nconnection: close\r\n" in head
+
+
 class Framer:
     """Cuts a byte stream into HTTP messages (head with its last line's end, and body)."""
 
@@ -75,12 +85,14 @@ class Answering(asyncio.Protocol):
 
 
 class Asking(asyncio.Protocol):
-    """A client connection with one request at a time: ``settled`` gets each answer and may send the next.
+    """A client connection with one request at a time: ``settled`` gets each answer's head and body.
 
-    ``lost`` is called when the server closes it.
+    It may then send the next, unless the head :func:`closes` the connection. ``lost``: it is closed.
     """
 
-    def __init__(self, settled: Callable[[Asking, int, bytes], None], lost: Callable[[Asking], None]) -> None:
+    def __init__(
+        self, settled: Callable[[Asking, bytes, bytes], None], lost: Callable[[Asking], None]
+    ) -> None:
         self._settled = settled
         self._lost = lost
         self._framer = Framer()
@@ -102,7 +114,7 @@ class Asking(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         for head, body in self._framer.feed(data):
-            self._settled(self, int(head[9:12]), body)
+            self._settled(self, head, body)
 
     def close(self) -> None:
         if self._transport is not None:

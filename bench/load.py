@@ -11,19 +11,19 @@ import asyncio
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 
 import orjson
 import uvloop
 
-from bench.lean_http import Asking
+from bench.lean_http import Asking, closes, header, status_of
 from bench.letters import read_about, read_requests
 from bench.measure import memory
 
 ACCEPTED = 202
 _AGAIN = frozenset({429, 503})
-_AGAIN_AFTER_S = 0.05
+_LEAST_AGAIN_S = 0.05
 
 
 class Load:
@@ -33,7 +33,9 @@ class Load:
         self._requests = requests
         self._opening = opening
         self._rate = rate
+        self._port = 0
         self._idle: deque[Asking] = deque()
+        self._chores: set[asyncio.Task[None]] = set()
         self._due: deque[int] = deque()
         self._next = 0
         self._left = len(requests)
@@ -45,17 +47,22 @@ class Load:
 
     async def run(self, port: int, connections: int) -> None:
         """Send everything; returns when all is answered."""
+        self._port = port
         loop = asyncio.get_running_loop()
         for _ in range(connections):
-            _, asking = await loop.create_connection(
-                lambda: Asking(self._settled, self._lost), "127.0.0.1", port
-            )
-            self._idle.append(asking)
+            await self._connect()
         if self._rate:
             await self._at_rate(loop)
         else:
             self._pump()
         await self._finished.wait()
+
+    async def _connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        _, asking = await loop.create_connection(
+            lambda: Asking(self._settled, self._lost), "127.0.0.1", self._port
+        )
+        self._idle.append(asking)
 
     async def _at_rate(self, loop: asyncio.AbstractEventLoop) -> None:
         began, began_at = loop.time(), time.time()
@@ -87,12 +94,18 @@ class Load:
         opened = len(self._requests) - self._left >= self._opening
         return self._next < self._opening or opened
 
-    def _settled(self, asking: Asking, status: int, body: bytes) -> None:
-        number = asking.sent
+    def _settled(self, asking: Asking, head: bytes, body: bytes) -> None:
+        number, status = asking.sent, status_of(head)
         self.statuses[status] += 1
-        self._idle.append(asking)
+        asking.sent = -1
+        if closes(head):
+            asking.close()
+            self._chore(self._connect_and_pump())
+        else:
+            self._idle.append(asking)
         if status in _AGAIN:
-            asyncio.get_running_loop().call_later(_AGAIN_AFTER_S, self._again, number)
+            wait_s = max(_LEAST_AGAIN_S, float(header(head, b"Retry-After") or 0))
+            asyncio.get_running_loop().call_later(wait_s, self._again, number)
         else:
             if status != ACCEPTED and self.first_fault is None:
                 self.first_fault = body[:600].decode(errors="replace")
@@ -102,6 +115,15 @@ class Load:
                 self._finished.set()
         self._pump()
 
+    async def _connect_and_pump(self) -> None:
+        await self._connect()
+        self._pump()
+
+    def _chore(self, work: Coroutine[None, None, None]) -> None:
+        chore = asyncio.get_running_loop().create_task(work)
+        self._chores.add(chore)
+        chore.add_done_callback(self._chores.discard)
+
     def _again(self, number: int) -> None:
         self._due.append(number)
         self._pump()
@@ -109,7 +131,7 @@ class Load:
     def _lost(self, asking: Asking) -> None:
         if asking in self._idle:
             self._idle.remove(asking)  # the broker lets go of those that stay silent
-        elif self._left:
+        elif asking.sent >= 0 and self._left:
             self.first_fault = self.first_fault or f"request {asking.sent}: the connection was closed"
             self._finished.set()
 

@@ -10,7 +10,9 @@ import http.client
 import os
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -30,6 +32,7 @@ class Puller:
         self.effects: set[tuple[str, str]] = set()
         self.repeats = 0
         self.pulls = 0
+        self.put_off = 0
 
     def round(self) -> None:
         """Pull once and acknowledge what came. Raises RuntimeError for an answer that is no yes."""
@@ -48,8 +51,8 @@ class Puller:
 
     def _pull(self) -> list[dict[str, object]]:
         reads = {"tongban-partner": self._partner, "authorization": f"Bearer {self._token}"}
-        self._connection.request("GET", f"/v1/mailbox?max={self._most}&wait_s=2", headers=reads)
-        messages: list[dict[str, object]] = orjson.loads(self._answer())["messages"]
+        answer = self._asked("GET", f"/v1/mailbox?max={self._most}&wait_s=2", b"", reads)
+        messages: list[dict[str, object]] = answer["messages"]
         return messages
 
     def _acknowledge(self, body: bytes) -> None:
@@ -62,17 +65,24 @@ class Puller:
             "webhook-timestamp": str(timestamp),
             "webhook-signature": sign_v1a(self._key, webhook_id, timestamp, body),
         }
-        self._connection.request("POST", "/v1/mailbox/receipts", body=body, headers=headers)
-        refused = [each for each in orjson.loads(self._answer())["results"] if each["status"] != 202]
+        answer = self._asked("POST", "/v1/mailbox/receipts", body, headers)
+        refused = [each for each in answer["results"] if each["status"] != 202]
         if refused:
             raise RuntimeError(f"{len(refused)} receipts refused, the first: {refused[0]}")
 
-    def _answer(self) -> bytes:
-        answer = self._connection.getresponse()
-        body = answer.read()
-        if answer.status != 200:
-            raise RuntimeError(f"{answer.status}: {body[:300].decode(errors='replace')}")
-        return body
+    def _asked(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
+        """The answer's document; a 503 is asked again when it says so."""
+        while True:
+            self._connection.request(method, path, body=body, headers=dict(headers))
+            answer = self._connection.getresponse()
+            found = answer.read()
+            if answer.status == 200:
+                document: dict[str, Any] = orjson.loads(found)
+                return document
+            if answer.status != 503:
+                raise RuntimeError(f"{answer.status}: {found[:300].decode(errors='replace')}")
+            self.put_off += 1
+            time.sleep(float(answer.headers.get("Retry-After") or 1))
 
 
 def main() -> None:
@@ -99,6 +109,7 @@ def main() -> None:
         "effects": len(puller.effects),
         "repeats": puller.repeats,
         "pulls": puller.pulls,
+        "put_off": puller.put_off,
         "cpu_s": time.process_time(),
         "peak_mb": memory(os.getpid()).peak_mb,
     }

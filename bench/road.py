@@ -46,7 +46,7 @@ def sizes(arguments: argparse.Namespace) -> Sizes:
     single = arguments.messages or (2_000 if arguments.quick else 30_000)
     return Sizes(
         single=single,
-        staged=max(3000, single // 2),
+        staged=min(15_000, max(3000, single // 2)),  # less than what makes intake slow down
         batches=single * 2,
         parts=min(20_000, max(1000, single // 2)),
         latency_s=arguments.seconds or (4.0 if arguments.quick else 15.0),

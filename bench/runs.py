@@ -147,7 +147,7 @@ class Runs:
                 rss[marks.pop(0)] = sum(memory(child.pid).rss_mb for child in served.values())
             if settled >= total:
                 return rss
-            for child in served.values():
+            for child in (*served.values(), self._crew.partner()):
                 child.check()
             if loading.done() and loading.exception() is not None:
                 loading.result()

@@ -36,7 +36,7 @@ def check(directory: Directory, message: Message, state: CaseState | None, day: 
     if message.item is None:
         return Refusal(code="item-unknown", detail="a message that opens a case names its item")
     if message.item not in directory.items:
-        return Refusal(code="item-unknown", detail=f"the directory has no item {message.item}")
+        return Refusal(code="item-unknown", detail="the directory has no such item")
     return None if message.type == COMPLAINT else _covered(directory, message, day)
 
 

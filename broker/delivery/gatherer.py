@@ -13,13 +13,14 @@ from broker.telemetry import get_log
 
 T = TypeVar("T")
 _LOG: Final = get_log("delivery")
+_SMALL: Final = 100
 
 
 class Gatherer(Generic[T]):
     """One write at a time, in order, repeated until it succeeds while its part is away.
 
     ``write`` is given what has gathered, at most ``most`` items, and raises Unreachable to be asked again with
-    the same items. ``part`` names what is written to, for the log and :attr:`trouble`.
+    the same items. ``gather_s``: how long the first few items wait for company, seconds. ``part`` names what is written to, for the log and :attr:`trouble`.
     """
 
     def __init__(
@@ -28,11 +29,13 @@ class Gatherer(Generic[T]):
         write: Callable[[Sequence[T]], Awaitable[None]],
         *,
         most: int = 2000,
+        gather_s: float = 0.0,
         wait_most_s: float = 5.0,
     ) -> None:
         self._part = part
         self._write = write
         self._most = most
+        self._gather_s = gather_s
         self._waiting: list[T] = []
         self._some = asyncio.Event()
         self._retrying = AsyncRetrying(
@@ -53,6 +56,8 @@ class Gatherer(Generic[T]):
         """Write what gathers until cancelled."""
         while True:
             await self._some.wait()
+            if self._gather_s and len(self._waiting) < _SMALL:
+                await asyncio.sleep(self._gather_s)
             items = self._waiting[: self._most]
             del self._waiting[: self._most]
             if not self._waiting:

@@ -17,7 +17,8 @@ class DeliveryOptions:
     """How the stage works. Times are seconds, sizes bytes.
 
     ``memory_bytes`` is shared by all partners' records in hand; each gets at least ``partner_floor_bytes``.
-    ``drain_s`` bounds how long a partition that goes to another worker is waited for. ``directory_s`` and
+    ``gather_s``: how long the first of a few receipts waits for company before they are written, and a poll
+    that found little for more. ``drain_s`` bounds how long a partition that goes to another worker is waited for. ``directory_s`` and
     ``parked_s``: how often the directory is looked at, and which parked lanes are due.
     """
 
@@ -30,4 +31,5 @@ class DeliveryOptions:
     drain_s: _Seconds = 3.0
     directory_s: _Seconds = 1.0
     parked_s: _Seconds = 0.5
+    gather_s: Annotated[float, Field(ge=0, le=1)] = 0.005
     write_deadline_s: _Seconds = 15.0

@@ -29,7 +29,14 @@ class Settlement:
     """Shared by all partners of the stage. Nothing is reported as done before it is durable."""
 
     def __init__(
-        self, *, codec: Encoder, ledger: Ledger, store: Rows, clock: Clock, write_deadline_s: float
+        self,
+        *,
+        codec: Encoder,
+        ledger: Ledger,
+        store: Rows,
+        clock: Clock,
+        write_deadline_s: float,
+        gather_s: float = 0.0,
     ) -> None:
         self._codec = codec
         self._ledger = ledger
@@ -37,7 +44,9 @@ class Settlement:
         self._clock = clock
         self._deadline_s = write_deadline_s
         self._failures: list[AttemptRow] = []
-        self.records: Final = Gatherer[tuple[Sequence[NewRecord], Done]]("the ledger", self._write_records)
+        self.records: Final = Gatherer[tuple[Sequence[NewRecord], Done]](
+            "the ledger", self._write_records, gather_s=gather_s
+        )
         self.rows: Final = Gatherer[tuple[Work, Done]]("the store", self._write_rows)
 
     @property

@@ -34,6 +34,7 @@ _LOG: Final = get_log("delivery")
 _BACK_OFF_S: Final = 1.0
 _ASK_S: Final = 5.0
 _STEP_S: Final = 0.01
+_SMALL: Final = 100
 
 
 class SystemClock:
@@ -85,6 +86,7 @@ class Delivery:
             store=store,
             clock=self._clock,
             write_deadline_s=options.write_deadline_s,
+            gather_s=options.gather_s,
         )
         self._parking = Parking(
             store=store, papers=papers, settlement=self._settlement, clock=self._clock, draw=draw
@@ -243,6 +245,8 @@ class Delivery:
                 if polled:
                     ROAD.on_step("delivery.polled")
                     await self._reading.take(reader, polled)
+                    if sum(map(len, polled.values())) < _SMALL:
+                        await asyncio.sleep(options.gather_s)
                 self._found()
             except Unreachable as away:
                 self._lost(away)

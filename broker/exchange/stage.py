@@ -15,7 +15,7 @@ from typing import Final
 
 from broker.core.directory import EMPTY, Directory, read_directory
 from broker.core.records import Commit, Record, TopicPartition
-from broker.errors import PositionConflict, Unreachable
+from broker.errors import PositionConflict, TongbanError, Unreachable
 from broker.exchange import batch
 from broker.exchange.options import ExchangeOptions
 from broker.exchange.ports import MakeTopics, ReaderFactory, Writer
@@ -28,6 +28,7 @@ from broker.telemetry import ROAD, get_log
 _log = get_log("exchange")
 _BACK_OFF_S: Final = 1.0
 _DRAIN_S: Final = 5.0
+_SMALL: Final = 200
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,6 +71,8 @@ class Exchange:
         self._parsed: dict[str, Directory] = {"": EMPTY}
         self._stopping = asyncio.Event()
         self._busy = asyncio.Lock()
+        self._uncommitted: dict[TopicPartition, Commit] = {}
+        self._committed_s = 0.0
         self._trouble: str | None = "is starting"
 
     def health(self) -> str | None:
@@ -92,7 +95,10 @@ class Exchange:
                         max_records=self._options.batch, wait_s=self._options.wait_s
                     )
                     await self._work(polled)
+                    await self._commit_group()
                     self._trouble = None
+                    if 0 < sum(map(len, polled.values())) < _SMALL:
+                        await asyncio.sleep(self._options.gather_s)
                 except PositionConflict:
                     _log.warning(
                         "stage_failed", stage="exchange", reason="another worker moved the partition on"
@@ -123,7 +129,10 @@ class Exchange:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._busy.acquire(), _DRAIN_S)
             self._busy.release()
+        with contextlib.suppress(TongbanError):  # the store has moved; the group's offsets only follow it
+            await self._commit_group(now=True)
         for each in partitions:
+            self._uncommitted.pop(each, None)
             self._next.pop(each.partition, None)
             _log.info("partition_revoked", topic=each.topic, partition=each.partition)
 
@@ -199,5 +208,14 @@ class Exchange:
             if self._next.get(number) == hand.since:
                 self._next[number] = hand.until
                 self._directories[number] = self._parsed[directory.version] = directory
-        await self._reader.commit({hand.partition: Commit(hand.until) for hand in hands})
+        self._uncommitted.update({hand.partition: Commit(hand.until) for hand in hands})
+
+    async def _commit_group(self, *, now: bool = False) -> None:
+        """Let the group's offsets follow the store's, every ``group_commit_s`` seconds."""
+        loop_s = asyncio.get_running_loop().time()
+        if not self._uncommitted or (not now and loop_s < self._committed_s + self._options.group_commit_s):
+            return
+        due, self._uncommitted = self._uncommitted, {}
+        self._committed_s = loop_s
+        await self._reader.commit(due)
         ROAD.on_step("exchange.committed_group")

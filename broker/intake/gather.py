@@ -33,6 +33,7 @@ from broker.telemetry import ROAD, Log
 
 NONCE_BYTES: Final = 12
 MOST_AT_ONCE: Final = 2000
+SMALL: Final = 50
 """Submissions of one write: bounds its memory and the time that the first of them waits."""
 
 _REUSED: Final = Refusal(code="message-id-reused", detail="this id was used before for other content")
@@ -56,6 +57,7 @@ class Gatherer:
         recent: int,
         write_deadline_s: float,
         view_wait_s: float,
+        gather_s: float = 0.0,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._ledger = ledger
@@ -67,6 +69,7 @@ class Gatherer:
         self._partitions = partitions
         self._write_deadline_s = write_deadline_s
         self._view_wait_s = view_wait_s
+        self._gather_s = gather_s
         self._random_bytes = random_bytes
         self._recent = Recent(recent)
         self._in_hand: dict[Name, Pending] = {}
@@ -116,6 +119,8 @@ class Gatherer:
     async def _run(self) -> None:
         while True:
             await self._wake.wait()
+            if self._gather_s and len(self._waiting) < SMALL:
+                await asyncio.sleep(self._gather_s)
             some, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
             if not self._waiting:
                 self._wake.clear()

@@ -73,6 +73,7 @@ class Intake:
             recent=options.recent,
             write_deadline_s=options.write_deadline_s,
             view_wait_s=options.view_wait_s,
+            gather_s=options.gather_s,
             random_bytes=parts.random_bytes,
         )
         self._mailboxes = MailboxRoutes(

@@ -22,7 +22,8 @@ class IntakeOptions:
     partners prove themselves by a client certificate whose common name is their id. Behind a proxy that
     ends TLS, ``proxy_header`` names the header with that common name, believed from ``proxy_addresses`` only.
     ``in_flight`` and ``in_flight_bytes`` bound the requests and bodies in hand, of all callers together.
-    ``view_wait_s``: how long a message that the view would refuse waits for the view to catch up.
+    ``gather_s``: how long the first of a few messages waits for company before they are checked and written
+    together. ``view_wait_s``: how long a message that the view would refuse waits for the view to catch up.
     """
 
     __pydantic_config__: ClassVar = FORBID_UNKNOWN
@@ -41,6 +42,7 @@ class IntakeOptions:
     in_flight_bytes: _Bytes = 64 * 1024 * 1024
     in_flight_per_partner: _Count = 2048
     write_deadline_s: _Seconds = 15.0
+    gather_s: Annotated[float, Field(ge=0, le=1)] = 0.002
     view_wait_s: Annotated[float, Field(ge=0, le=30)] = 1.0
     recent: Annotated[int, Field(ge=0)] = 20_000
     mailbox_wait_s: Annotated[float, Field(ge=0, le=300)] = 30.0

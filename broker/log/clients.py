@@ -24,7 +24,7 @@ from broker.log.options import KafkaOptions
 _RETRY_BACKOFF_MS: Final = 50
 _PRODUCER_METADATA_AGE_MS: Final = 5_000  # a new leader is known this soon even when nobody says so
 _CONSUMER_METADATA_AGE_MS: Final = 10_000  # new topics and partitions are noticed this soon
-_FETCH_WAIT_MS: Final = 200  # a resumed partition waits this long at most behind a fetch that finds nothing
+_FETCH_WAIT_MS: Final = 25  # one fetch per node is under way: what comes beside it waits this long at most
 _FETCH_BYTES: Final = 16 * 1024 * 1024
 _PARTITION_FETCH_BYTES: Final = 1024 * 1024
 _JOIN_MARGIN_S: Final = 5.0

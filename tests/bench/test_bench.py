@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import letters, report
-from bench.lean_http import Answering, Asking, Framer, body_length, header
+from bench.lean_http import Answering, Asking, Framer, body_length, closes, header, status_of
 from bench.letters import Order
 from bench.load import Load
 from bench.measure import Meter, cpu_of_stat, memory, memory_of_status, percentile
@@ -173,7 +173,8 @@ async def test_nothing_is_sent_before_the_cases_are_open_and_a_503_is_sent_again
         del head
         seen.append(body)
         busy = body == b"2" and seen.count(b"2") == 1
-        return b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n" % (b"503 Busy" if busy else b"202 Accepted")
+        said = b"503 Busy\r\nConnection: close" if busy else b"202 Accepted"
+        return b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n" % said
 
     server = await asyncio.get_running_loop().create_server(lambda: Answering(answer), "127.0.0.1", 0)
     load = Load([_message(b"%d" % number) for number in range(20)], opening=5, rate=0)
@@ -230,10 +231,11 @@ def test_the_partner_has_one_effect_for_each_webhook_id() -> None:
 
 
 def test_asking_hears_the_status_and_the_body() -> None:
-    heard: list[tuple[int, bytes]] = []
-    asking = Asking(lambda _, status, body: heard.append((status, body)), lambda _: None)
+    heard: list[tuple[int, bool, bytes]] = []
+    asking = Asking(lambda _, head, body: heard.append((status_of(head), closes(head), body)), lambda _: None)
     asking.data_received(b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}")
-    assert heard == [(202, b"{}")]
+    asking.data_received(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    assert heard == [(202, False, b"{}"), (503, True, b"")]
 
 
 # report

@@ -13,6 +13,7 @@ import pytest
 
 from deploy.kafka.cluster import EmbeddedKafka
 from tests.e2e.road import Road, environment
+from tests.mutants import MUTANTS, Mutant
 
 HERE = Path(__file__).parents[2]
 PAGES = sorted([*HERE.glob("*.md"), *(HERE / "docs").rglob("*.md")])
@@ -78,3 +79,23 @@ def test_every_command_that_the_readme_names_exists() -> None:
             check=False,
         )
         assert done.returncode == 0, f"{command}: {done.stderr}"
+
+
+def test_every_test_and_mutant_that_the_promises_name_exists() -> None:
+    text = (HERE / "docs" / "reference" / "promises.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[^`]+\.py)::(\w+)`", text)
+    assert len(named) > 20
+    for file, name in named:
+        assert f"def {name}(" in (HERE / file).read_text(encoding="utf-8"), f"{file}::{name}"
+    known = {mutant.name for mutant in MUTANTS}
+    listed = {
+        each
+        for row in re.findall(r"\|([^|\n]*)\|$", text, re.MULTILINE)
+        for each in re.findall(r"`([\w-]+)`", row)
+    }
+    assert listed == known, "the table of promises and tests/mutants.py name the same mutants"
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_every_mutant_still_finds_its_place(mutant: Mutant) -> None:
+    assert (HERE / mutant.file).read_text(encoding="utf-8").count(mutant.before) == 1
