@@ -47,7 +47,7 @@ def _root(
     ),
 ) -> None:
     del version
-    configure_logging(level="warning", as_json=False)  # `serve` says more, as its settings want
+    configure_logging(level="error", as_json=False)  # `serve` says more, as its settings want
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import socket
+from collections.abc import Collection
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Final
@@ -21,19 +22,21 @@ MOST: Final = 256
 class Membership:
     """The first free name of this machine and folder, held by a file lock until the process ends, however it ends."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, stages: Collection[str]) -> None:
+        """Processes of other stages have names of their own, whichever of them starts first."""
         folder.mkdir(parents=True, exist_ok=True)
+        role = "-".join(sorted(stages))
         house = hashlib.sha256(f"{socket.gethostname()}:{folder.resolve()}".encode()).hexdigest()[:12]
-        slot, self._file = _first_free(folder)
-        self.name: Final = f"tongban-{house}-{slot}"
+        slot, self._file = _first_free(folder, role)
+        self.name: Final = f"tongban-{house}-{role}-{slot}"
 
     def release(self) -> None:
         self._file.close()
 
 
-def _first_free(folder: Path) -> tuple[int, TextIOWrapper]:
+def _first_free(folder: Path, role: str) -> tuple[int, TextIOWrapper]:
     for slot in range(MOST):
-        file = (folder / f"member-{slot}").open("a")
+        file = (folder / f"member-{role}-{slot}").open("a")
         if _locked(file):
             return slot, file
         file.close()

@@ -93,7 +93,7 @@ async def serve_stages(settings: Settings, stages: frozenset[str]) -> None:
         writer = Writer(settings.kafka, client_id="tongban-serve")
         await writer.start()
         opened.push_async_callback(writer.close)
-        membership = Membership(settings.serve.folder)
+        membership = Membership(settings.serve.folder, stages)
         opened.callback(membership.release)
         await _run(_Stages(parts, writer, stages, membership.name), stopping)
 

@@ -89,6 +89,7 @@ def _case(text: str) -> CaseId:
 def _absent(case: str) -> None:
     notes.print(
         f"tongban: no case {case} in the view; `tongban replay --case {case}` asks the ledger itself",
+        soft_wrap=True,
         markup=False,
     )
     raise typer.Exit(1)

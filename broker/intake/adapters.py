@@ -153,6 +153,8 @@ class StoreMailboxes:
         now: datetime,
         until: datetime,
     ) -> Sequence[Held]:
+        if not await self._store.read(mailbox.free, partner, _epoch_ms(now)):
+            return []  # many wait at empty mailboxes: only a lease is worth a writing transaction
         found = await self._store.call(
             mailbox.lease,
             partner,

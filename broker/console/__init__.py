@@ -1,1 +1,0 @@
-"""Pages for operations and audit."""
