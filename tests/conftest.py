@@ -46,9 +46,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if rooms:
         terminalreporter.write_sep("-", "what ran")
         terminalreporter.write_line(", ".join(f"{room} {count}" for room, count in sorted(rooms.items())))
-        terminalreporter.write_line(
-            "on a real Apache Kafka (one node and three), SQLite and PostgreSQL; nothing was mocked"
-        )
+        for part, users in STOOD_ON.items():
+            if users & rooms.keys():
+                terminalreporter.write_line(f"{part}: {', '.join(sorted(users & rooms.keys()))}")
 
 
 @pytest.hookimpl(trylast=True)
