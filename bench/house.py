@@ -32,8 +32,10 @@ _POLL_S: Final = 0.02
 class House:
     """One broker on a given Kafka. All its runs share ledger and view, as in life."""
 
-    def __init__(self, folder: Path, bootstrap: str) -> None:
+    def __init__(self, folder: Path, bootstrap: str, *, session_s: float = 10.0) -> None:
+        """``session_s``: how long Kafka waits for a worker of the run before; it counts in no figure."""
         self.folder = folder
+        self._session_s = session_s
         self.bootstrap = bootstrap
         self.intake_port = free_port()
         self.stub_port = free_port()
@@ -90,6 +92,7 @@ class House:
             f"""
 [kafka]
 bootstrap = "{self.bootstrap}"
+session_timeout_s = {self._session_s}
 [store]
 url = "sqlite:///{self.database}"
 vault_url = "sqlite:///{self.folder}/vault.db"

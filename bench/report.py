@@ -46,6 +46,8 @@ def goals(results: Results) -> Iterator[Goal]:
     raw = _round_trip(parts["raw produce"], parts["raw consume"])
     if results.single is not None:
         yield _rate("end to end, signed, one message per request", results.single, SINGLE_GOAL, raw)
+    if results.staged is not None:
+        yield _rate("the same with a process for each stage", results.staged, SINGLE_GOAL, raw)
     if results.batches is not None:
         yield _rate("end to end, batches of 100, mailbox", results.batches, BATCH_GOAL, raw)
     if results.single is not None:

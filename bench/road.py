@@ -43,13 +43,13 @@ QUIET: Final = 0.1
 
 def sizes(arguments: argparse.Namespace) -> Sizes:
     """How much to move: ``--messages`` sets the singles, everything else in proportion."""
-    single = arguments.messages or (2_000 if arguments.quick else 30_000)
+    single = arguments.messages or (1_500 if arguments.quick else 30_000)
     return Sizes(
         single=single,
-        staged=min(15_000, max(3000, single // 2)),  # less than what makes intake slow down
+        staged=min(15_000, max(2000, single // 2)),  # less than what makes intake slow down
         batches=single * 2,
         parts=min(20_000, max(1000, single // 2)),
-        latency_s=arguments.seconds or (4.0 if arguments.quick else 15.0),
+        latency_s=arguments.seconds or (2.0 if arguments.quick else 15.0),
         cases=min(2000, max(100, single // 10)),
     )
 
@@ -68,10 +68,10 @@ async def measure(arguments: argparse.Namespace) -> Results:
         quick=arguments.quick,
     )
     with tempfile.TemporaryDirectory(prefix="tongban-bench-") as folder:
-        results.steps = measure_all(Path(folder))
+        results.steps = measure_all(Path(folder), 0.03 if arguments.quick else 0.15)
         say("the product's own steps: measured one by one")
         async with EmbeddedKafka(say=say) as kafka:
-            house = House(Path(folder), kafka.bootstrap)
+            house = House(Path(folder), kafka.bootstrap, session_s=3.0 if arguments.quick else 10.0)
             await house.furnish()
             await _measure(results, Crew(kafka, house, sizes(arguments), arguments.module), arguments)
     results.seconds = time.monotonic() - began

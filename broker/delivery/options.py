@@ -31,5 +31,5 @@ class DeliveryOptions:
     drain_s: _Seconds = 3.0
     directory_s: _Seconds = 1.0
     parked_s: _Seconds = 0.5
-    gather_s: Annotated[float, Field(ge=0, le=1)] = 0.005
+    gather_s: Annotated[float, Field(ge=0, le=1)] = 0.002
     write_deadline_s: _Seconds = 15.0

@@ -22,6 +22,6 @@ class ExchangeOptions:
     __pydantic_config__: ClassVar = FORBID_UNKNOWN
     batch: Annotated[int, Field(ge=1, le=10_000)] = 1000
     wait_s: Annotated[float, Field(gt=0, le=5)] = 0.5
-    gather_s: Annotated[float, Field(ge=0, le=1)] = 0.01
+    gather_s: Annotated[float, Field(ge=0, le=1)] = 0.003
     group_commit_s: Annotated[float, Field(ge=0, le=10)] = 0.2
     write_deadline_s: Annotated[float, Field(gt=0)] = 15.0

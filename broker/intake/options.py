@@ -42,7 +42,7 @@ class IntakeOptions:
     in_flight_bytes: _Bytes = 64 * 1024 * 1024
     in_flight_per_partner: _Count = 2048
     write_deadline_s: _Seconds = 15.0
-    gather_s: Annotated[float, Field(ge=0, le=1)] = 0.002
+    gather_s: Annotated[float, Field(ge=0, le=1)] = 0.001
     view_wait_s: Annotated[float, Field(ge=0, le=30)] = 1.0
     recent: Annotated[int, Field(ge=0)] = 20_000
     mailbox_wait_s: Annotated[float, Field(ge=0, le=300)] = 30.0

@@ -20,6 +20,7 @@ from bench.load import Load
 from bench.measure import Meter, cpu_of_stat, memory, memory_of_status, percentile
 from bench.results import Latency, Part, Restart, Results, Road
 from bench.road import read_arguments, sizes
+from bench.steps import measure_all
 from bench.stub import Partner
 from broker.core.signatures import SigningKey, verify
 from broker.log.codec import Codec
@@ -168,6 +169,12 @@ def _signature_holds(request: bytes) -> bool:
     return fault is None
 
 
+def test_every_step_of_the_three_stages_is_measured(tmp_path: Path) -> None:
+    found = measure_all(tmp_path, seconds=0.001)
+    assert {name.partition(":")[0] for name in found} == {"intake", "exchange", "delivery"}
+    assert all(cost_us > 0 for cost_us in found.values())
+
+
 # load generator and partner
 
 
@@ -286,6 +293,7 @@ def test_each_goal_is_judged_by_its_own_figure() -> None:
     verdicts = {goal.what: goal.met for goal in report.goals(_results())}
     assert verdicts == {
         "end to end, signed, one message per request": True,
+        "the same with a process for each stage": False,
         "end to end, batches of 100, mailbox": False,
         "CPU per message, bare parts where aiohttp delivers": True,
         "CPU per message, bare parts where our own client delivers": None,
@@ -315,7 +323,7 @@ def test_the_page_names_the_run_and_says_what_is_not_met() -> None:
     page = report.render(_results())
     assert "`python -m bench.road`, 2026-01-01 00:00 UTC" in page
     assert "| end to end, batches of 100, mailbox | ≥ 6,000/s | 5,999/s |" in page
-    assert page.count("**not met**") == 2
+    assert page.count("**not met**") == 3
     assert "nan" not in page
 
 
