@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -69,6 +70,27 @@ class Meter:
     def peaks(self) -> dict[str, float]:
         """Peak resident memory so far in MiB, by name."""
         return {name: memory(pid).peak_mb for name, pid in self._pids.items()}
+
+
+class Neighbours:
+    """What other programs than this bench use of the machine, from :meth:`__init__` to :meth:`share`.
+
+    ``pids`` are children that live on; all others have ended, and been waited for, at both moments.
+    """
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        self._pids = tuple(pids)
+        self._before = self._read()
+
+    def share(self) -> float:
+        """The share of all cores, 0 to 1."""
+        idle, everything, own = (now - before for now, before in zip(self._read(), self._before, strict=True))
+        return max(0.0, (everything - idle - own) / max(1.0, everything))
+
+    def _read(self) -> tuple[float, float, float]:
+        own = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+        own_s = sum(each.ru_utime + each.ru_stime for each in own) + sum(map(cpu_s, self._pids))
+        return (*_idle_and_all(), own_s * _TICKS)
 
 
 def busy_share(seconds: float) -> float:

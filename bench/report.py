@@ -15,6 +15,8 @@ LATENCY_GOAL = 3.0
 MEMORY_GOAL_MB = 250.0
 CPU_GOAL = 1.5
 RESTART_GOAL_S = 3.0
+QUIET = 0.1
+"""Other programs' share of the cores above which figures say little."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +128,8 @@ def _sections(results: Results) -> Iterator[list[str]]:
         "Made by `make bench` (`python -m bench.road`); do not edit. All figures are of one run.",
         "",
         f"- command: `{results.command}`, {results.date}, {results.seconds:.0f} s" + _quick(results),
-        f"- machine: {machine}; other programs used {results.other_load:.0%} of it before the run",
+        f"- machine: {machine}; other programs used {results.other_load:.0%} of it before the run"
+        + _others(results),
         "- Kafka: one embedded node beside everything else; load generator and partner too",
         (
             f"- messages: CloudEvents of {results.event_bytes:.0f} bytes with Avro data and a person's papers, signed"
@@ -153,6 +156,14 @@ def _sections(results: Results) -> Iterator[list[str]]:
     yield from _latency_section(results)
     yield from _steadiness_section(results, made)
     yield _method()
+
+
+def _others(results: Results) -> str:
+    """Who else was at work, and which figures that spoils."""
+    shares = ", ".join(f"{share:.0%} during {name}" for name, share in results.others.items())
+    spoilt = ", ".join(name for name, share in results.others.items() if share > QUIET)
+    warning = f"; **the figures of these runs say little: {spoilt}**" if spoilt else ""
+    return f", {shares}{warning}" if shares else ""
 
 
 def _quick(results: Results) -> str:

@@ -84,6 +84,8 @@ class Results:
     other_load: float
     """The share of the cores that other programs used before the run."""
     quick: bool
+    others: dict[str, float] = field(default_factory=dict)
+    """The share of the cores that other programs used during each run."""
     event_bytes: float = 0.0
     parts: dict[str, Part] = field(default_factory=dict)
     single: Road | None = None

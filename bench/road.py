@@ -25,7 +25,7 @@ from bench import report
 from bench.bare import Bare
 from bench.crew import Crew, Sizes
 from bench.house import House
-from bench.measure import busy_share, machine
+from bench.measure import Neighbours, busy_share, machine
 from bench.moments import Moments
 from bench.processes import BenchFailed
 from bench.results import Results
@@ -37,8 +37,6 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 OUT: Final = ROOT / "bench" / ".out"
 PAGE: Final = ROOT / "docs" / "benchmarks.md"
 RUNS: Final = ("single", "batches", "staged", "latency", "restart")
-QUIET: Final = 0.1
-"""Other programs' share of the cores above which the figures say little."""
 
 
 def sizes(arguments: argparse.Namespace) -> Sizes:
@@ -58,7 +56,7 @@ async def measure(arguments: argparse.Namespace) -> Results:
     """Everything, on a Kafka and a broker of its own."""
     began = time.monotonic()
     load = busy_share(1.0)
-    if load > QUIET:
+    if load > report.QUIET:
         say(f"other programs use {load:.0%} of this machine: the figures will be low")
     results = Results(
         command=shlex.join(["python", "-m", "bench.road", *sys.argv[1:]]),
@@ -112,9 +110,10 @@ async def _measure(results: Results, crew: Crew, arguments: argparse.Namespace) 
     }
     wanted = [(name, step) for name, step in steps.items() if name in arguments.only]
     for name, step in [("raw", raw), *wanted, ("bare parts", parts)]:
-        began = time.monotonic()
+        began, neighbours = time.monotonic(), Neighbours([crew.kafka_pid()])
         await step()
-        say(f"{name}: {time.monotonic() - began:.0f} s{_figure(results, name)}")
+        share = results.others[name] = neighbours.share()
+        say(f"{name}: {time.monotonic() - began:.0f} s{_figure(results, name)}{_disturbed(share)}")
 
 
 def _figure(results: Results, name: str) -> str:
@@ -127,6 +126,10 @@ def _figure(results: Results, name: str) -> str:
     if name == "restart" and results.restart is not None:
         return f", first delivery after {results.restart.after_stop_s:.1f} s"
     return ""
+
+
+def _disturbed(share: float) -> str:
+    return f"; other programs used {share:.0%} of the machine meanwhile" if share > report.QUIET else ""
 
 
 def say(line: str) -> None:

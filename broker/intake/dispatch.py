@@ -101,7 +101,7 @@ class Dispatcher:
         caller = self._callers.named(request)
         if isinstance(caller, Refusal):
             return refused(caller, close=True)
-        turned_away = self._turned_away()
+        turned_away = self._turned_away(route)
         if turned_away is not None:
             return turned_away
         self._in_hand += 1
@@ -146,9 +146,9 @@ class Dispatcher:
             return Refusal(code="not-allowed", detail=detail)
         return self._callers.signed(request, caller, body, int(now.timestamp()))
 
-    def _turned_away(self) -> Answer | None:
-        """503 when the broker is full or behind, None to go on."""
-        wait_s = self._pressure()
+    def _turned_away(self, route: Route) -> Answer | None:
+        """503 when the broker is full or behind, None to go on. Receipts lessen the backlog: they always may."""
+        wait_s = self._pressure() if route.auth is Auth.SUBMISSION else None
         if wait_s is not None:
             return refused(_BUSY, {"Retry-After": str(max(1, round(wait_s)))}, close=True)
         return refused(FULL, close=True) if self._in_hand >= self._options.in_flight else None

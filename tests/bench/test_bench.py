@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from bench import letters, report
 from bench.lean_http import Answering, Asking, Framer, body_length, closes, header, status_of
 from bench.letters import Order
 from bench.load import Load
-from bench.measure import Meter, cpu_of_stat, memory, memory_of_status, percentile
+from bench.measure import Meter, Neighbours, cpu_of_stat, memory, memory_of_status, percentile
 from bench.results import Latency, Part, Restart, Results, Road
 from bench.road import read_arguments, sizes
 from bench.steps import measure_all
@@ -86,6 +88,13 @@ def test_a_meter_reads_a_process_that_runs() -> None:
     resident_mb = memory(os.getpid()).rss_mb
     assert resident_mb > 1
     assert meter.peaks()["self"] > resident_mb - 1  # the kernel counts pages in batches
+
+
+def test_own_work_and_that_of_ended_children_is_not_the_neighbours() -> None:
+    neighbours = Neighbours([])
+    subprocess.run([sys.executable, "-c", "sum(range(3_000_000))"], check=True)
+    sum(range(3_000_000))
+    assert 0 <= neighbours.share() <= 1
 
 
 # messages
@@ -310,6 +319,11 @@ def test_the_sum_of_bare_parts_has_every_part_of_one_messages_road() -> None:
     assert report.bare_sum_us(results, "delivery") == 500.0
     results.parts["store"].cpu_us = 1.0
     assert report.bare_sum_us(results, "delivery") == 401.0
+
+
+def test_runs_that_others_disturbed_are_named() -> None:
+    page = report.render(_results(others={"single": 0.02, "staged": 0.4}))
+    assert "2% during single, 40% during staged; **the figures of these runs say little: staged**" in page
 
 
 def test_too_much_memory_is_a_goal_missed_however_short_the_run() -> None:

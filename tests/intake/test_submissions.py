@@ -368,6 +368,9 @@ async def test_back_pressure_is_told_with_its_time() -> None:
     async with world(pressure=lambda: 7.2) as here:
         reply = await here.post(event())
         assert (reply.status, reply.code, reply.headers["Retry-After"]) == (503, "unavailable", "7")
+        receipts: dict[str, object] = {"receipts": []}
+        said = await here.post(receipts, path="/v1/mailbox/receipts", media_type="application/json")
+        assert said.status != 503, "a receipt lessens the backlog"
 
 
 async def test_too_many_in_hand_are_turned_away_and_room_comes_back() -> None:
