@@ -19,7 +19,7 @@ from broker.delivery.papers import Papers
 from broker.delivery.place import MailboxPlace
 from broker.delivery.ports import OnPartitions
 from broker.delivery.stage import Delivery, SystemClock
-from broker.errors import TongbanError, Unreachable
+from broker.errors import TongbanError
 from broker.exchange.stage import Exchange
 from broker.intake.adapters import StoreMailboxes, StoreView, VaultOpener
 from broker.intake.answers import Answer
@@ -273,6 +273,7 @@ async def _run(stages: _Stages, stopping: asyncio.Event) -> None:
             stage.stop()
             if not task.done():
                 await asyncio.wait([task], timeout=STOP_S)
+            task.cancel()  # one that does not end in time is as good as killed: nothing is lost by that
         for task in works:
             task.cancel()
         if runner is not None:
@@ -289,6 +290,6 @@ async def _watch_lag(settings: Settings, directory: DirectoryWatch) -> None:
     while True:
         try:
             await read_lag(settings.kafka, directory.current())
-        except Unreachable as away:
-            _log.warning("dependency_lost", stage="supervision", reason=str(away))
+        except TongbanError as fault:
+            _log.warning("dependency_lost", stage="supervision", reason=str(fault))
         await asyncio.sleep(settings.supervision.lag_every_s)
