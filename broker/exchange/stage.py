@@ -217,5 +217,9 @@ class Exchange:
             return
         due, self._uncommitted = self._uncommitted, {}
         self._committed_s = loop_s
-        await self._reader.commit(due)
+        try:
+            await self._reader.commit(due)
+        except TongbanError:
+            self._uncommitted = due | self._uncommitted  # else a quiet partition would seem behind for ever
+            raise
         ROAD.on_step("exchange.committed_group")

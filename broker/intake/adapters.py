@@ -9,11 +9,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from broker.core.directory import EMPTY, Directory, read_directory
 from broker.core.events import compartment_aad
 from broker.core.ids import BROKER, CaseId, PartnerId
 from broker.core.lifecycle import CaseState
-from broker.core.message import Message, from_epoch_ms, from_record
+from broker.core.message import Message, epoch_ms, from_epoch_ms, from_record
 from broker.intake.ports import Held, Name, Whereabouts
 from broker.log.codec import Codec
 from broker.log.compartment import open_value
@@ -22,7 +21,6 @@ from broker.store import (
     awaiting,
     cases,
     desk,
-    directory,
     frames,
     ledger_view,
     mailbox,
@@ -113,24 +111,6 @@ def _whereabouts(connection: Connection, name: Name) -> Whereabouts | None:
     )
 
 
-class StoreDirectory:
-    """The directory in force, as the view holds it. ``refresh`` looks whether there is a newer one."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._current = EMPTY
-
-    def current(self) -> Directory:
-        return self._current
-
-    async def refresh(self) -> Directory:
-        """Read the directory again if its version has changed. Raises DocumentInvalid, Unreachable."""
-        found = await self._store.read(directory.current)
-        if found is not None and found[0] != self._current.version:
-            self._current = read_directory(found[1])
-        return self._current
-
-
 class StoreMailboxes:
     """Mailboxes and owed receipts in the store. ``placed`` wakes a long poll within the process."""
 
@@ -153,7 +133,7 @@ class StoreMailboxes:
         now: datetime,
         until: datetime,
     ) -> Sequence[Held]:
-        if not await self._store.read(mailbox.free, partner, _epoch_ms(now)):
+        if not await self._store.read(mailbox.free, partner, epoch_ms(now)):
             return []  # many wait at empty mailboxes: only a lease is worth a writing transaction
         found = await self._store.call(
             mailbox.lease,
@@ -161,8 +141,8 @@ class StoreMailboxes:
             lease=lease,
             max_messages=max_messages,
             max_bytes=max_bytes,
-            now_ms=_epoch_ms(now),
-            until_ms=_epoch_ms(until),
+            now_ms=epoch_ms(now),
+            until_ms=epoch_ms(until),
         )
         return [_held(each) for each in found]
 
@@ -228,7 +208,3 @@ class VaultOpener:
             value = open_value(self._codec, value, key=key, aad=compartment_aad(message)).value
         decoded = self._codec.decode(value)
         return self._codec.to_json(decoded.schema, decoded.datum)
-
-
-def _epoch_ms(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
