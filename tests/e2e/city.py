@@ -27,6 +27,8 @@ from nacl.signing import SigningKey, VerifyKey
 EXAMPLES = Path(__file__).parents[2] / "schemas" / "examples"
 EVENT = "application/cloudevents+json"
 EVENTS = "application/cloudevents-batch+json"
+_HUNG_S = 60.0
+"""Longer than any request is waited for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,7 @@ class Submission:
 
 @dataclass(slots=True)
 class City:
-    """One partner. ``answer`` decides what a delivery gets: a status, or None to take it in."""
+    """One partner. It takes in what it is sent after ``latency_s``, unless it is ``down``, ``hung`` or to fail."""
 
     id: str
     broker: str = ""
@@ -64,7 +66,11 @@ class City:
     failures: list[int] = field(default_factory=list)
     bad_signatures: int = 0
     down: bool = False
+    hung: bool = False
+    latency_s: float = 0.0
+    open_requests: int = 0
     port: int = 0
+    _known: set[str] = field(default_factory=set)
     _runner: web.AppRunner | None = None
     _session: aiohttp.ClientSession | None = None
 
@@ -104,9 +110,21 @@ class City:
         )
 
     async def _inbox(self, request: web.Request) -> web.Response:
+        self.open_requests += 1
+        try:
+            return await self._hear(request)
+        finally:
+            self.open_requests -= 1
+
+    async def _hear(self, request: web.Request) -> web.Response:
         body = await request.read()
         name = request.headers["webhook-id"]
         self.attempts[name] += 1
+        if self.hung:
+            await asyncio.sleep(_HUNG_S)
+            return web.Response(status=504)
+        if self.latency_s:
+            await asyncio.sleep(self.latency_s)
         if self.down:
             return web.Response(status=503)
         if self.failures:
@@ -115,12 +133,13 @@ class City:
             self.bad_signatures += 1
             return web.Response(status=401)
         event = orjson.loads(body)
-        if any(effect.name == name for effect in reversed(self.effects[-2000:])):
+        if name in self._known:
             return web.json_response({"reference": f"{self.id}-known"}, status=409)
         self._take(name, event, int(request.headers["tongban-attempt"]))
         return web.json_response({"reference": f"{self.id}-{len(self.effects)}"})
 
     def _take(self, name: str, event: Mapping[str, object], attempt: int) -> None:
+        self._known.add(name)
         self.effects.append(
             Effect(
                 name=name,

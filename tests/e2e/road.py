@@ -165,15 +165,20 @@ async def until(holds: Callable[[], bool], within_s: float = 30, what: str = "th
 
 
 @asynccontextmanager
-async def three_cities(road: Road) -> AsyncIterator[tuple[City, City, City]]:
-    """A (http, opens cases), B (http, responsible), C (mailbox), in the directory and told the broker's key."""
+async def three_cities(
+    road: Road, *, kind: str = "mailbox", more: str = ""
+) -> AsyncIterator[tuple[City, City, City]]:
+    """A (http, opens cases), B (http, responsible) and C (of ``kind``), in the directory, told the broker's key.
+
+    ``more``: further TOML of B's directory document.
+    """
     road.write_config()
     road.tongban("setup")
     async with City(A) as a, City(B) as b, City(C) as c:
         for city in (a, b, c):
             city.broker, city.broker_key = road.url, road.signing_key()
         road.apply_directory(
-            {A: a.document(), B: b.document(), C: c.document("mailbox")}, [(A, B), (A, C), (B, C)]
+            {A: a.document(), B: b.document(more=more), C: c.document(kind)}, [(A, B), (A, C), (B, C)]
         )
         yield a, b, c
 
