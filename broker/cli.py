@@ -7,7 +7,21 @@ import sys
 import typer
 
 from broker import __version__
-from broker.commands import cases, demo, directory, kafka, lag, rebuild, replay, schema, send, serve, setup
+from broker.commands import (
+    cases,
+    demo,
+    desk,
+    directory,
+    kafka,
+    lag,
+    partner,
+    rebuild,
+    replay,
+    schema,
+    send,
+    serve,
+    setup,
+)
 from broker.commands.common import FOUND, UNREACHABLE, WRONG_USE, notes
 from broker.core.documents import DocumentInvalid
 from broker.errors import TongbanError, Unreachable, WrongUse
@@ -31,6 +45,8 @@ app.command("replay")(replay.replay)
 app.add_typer(kafka.app, name="kafka")
 app.add_typer(directory.app, name="directory")
 app.add_typer(cases.app, name="case")
+app.add_typer(partner.app, name="partner")
+app.add_typer(desk.app, name="desk")
 app.add_typer(schema.app, name="schema")
 
 

@@ -109,6 +109,7 @@ class _Stages:
         settings = parts.settings
         self.settings = settings
         self.directory = parts.directory
+        self.levers = parts.levers
         mailboxes = StoreMailboxes(parts.store)
         checks: dict[str, Check] = {"kafka": partial(_kafka, settings), "store": partial(_store, parts)}
         self.exchange: Exchange | None = None
@@ -168,6 +169,7 @@ def _exchange(parts: Parts, writer: Writer, member: str) -> Exchange:
         codec=parts.codec,
         outbox_partitions=kafka.outbox_partitions,
         make_topics=partial(topics.ensure_topics, kafka),
+        read_at=partial(scan.read_at, kafka),
     )
 
 
@@ -199,6 +201,9 @@ def _delivery(parts: Parts, writer: Writer, mailboxes: StoreMailboxes, member: s
         codec=parts.codec,
         directory=parts.directory.current,
         links=BrokerLinks(ports),
+        levers=parts.levers.current,
+        worker=member,
+        session_s=settings.kafka.session_timeout_s,
     )
 
 
@@ -248,6 +253,8 @@ async def _run(stages: _Stages, stopping: asyncio.Event) -> None:
     """Start downstream first, so that what intake takes has somewhere to go; stop in the road's order."""
     settings = stages.settings
     works: list[asyncio.Task[None]] = [asyncio.create_task(stages.directory.run(), name="directory")]
+    if stages.delivery is not None:
+        works.append(asyncio.create_task(stages.levers.run(), name="levers"))
     if stages.supervises:
         works.append(asyncio.create_task(_watch_lag(settings, stages.directory), name="supervision"))
     if stages.intake is not None:

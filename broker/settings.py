@@ -26,7 +26,7 @@ from broker.log.options import KafkaOptions
 from broker.supervision.options import SupervisionOptions
 
 DEFAULT_FILE: Final = "tongban.toml"
-NOT_SETTINGS: Final = frozenset({"TONGBAN_CONFIG", "TONGBAN_CACHE"})
+NOT_SETTINGS: Final = frozenset({"TONGBAN_CONFIG", "TONGBAN_CACHE", "TONGBAN_OPERATOR"})
 """Variables of ours that are no settings; ``TONGBAN_TEST_*`` belong to the tests."""
 
 

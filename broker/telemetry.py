@@ -49,6 +49,7 @@ Event = Literal[
     "stage_started",
     "stage_stopped",
     "stage_failed",
+    "chore_failed",
     "partition_assigned",
     "partition_revoked",
     "message_accepted",
@@ -57,11 +58,20 @@ Event = Literal[
     "message_repeated",
     "delivery_attempted",
     "delivery_receipted",
+    "offset_map_ignored",
     "lane_parked",
+    "line_paused",
+    "line_resumed",
+    "line_limited",
+    "delivery_stalled",
+    "delivery_moved",
     "lane_released",
     "circuit_opened",
     "circuit_closed",
     "dossier_opened",
+    "dossier_changed",
+    "act_refused",
+    "lever_pulled",
     "directory_applied",
     "record_unreadable",
     "dependency_lost",
@@ -165,6 +175,22 @@ DELIVERY_SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600),
     registry=METRICS,
 )
+RETRIES = Counter(
+    "tongban_delivery_retries", "Attempts at delivery after the first one.", ["partner"], registry=METRICS
+)
+PAUSED = Gauge(
+    "tongban_partner_paused", "1 while an operator has paused a partner.", ["partner"], registry=METRICS
+)
+STALLED = Gauge(
+    "tongban_delivery_stalled",
+    "1 while delivery makes no progress although messages wait and nothing holds them back.",
+    registry=METRICS,
+)
+READERS_RENEWED = Counter(
+    "tongban_delivery_readers_renewed",
+    "How often delivery gave up a reader that had gone silent.",
+    registry=METRICS,
+)
 CIRCUIT = Gauge("tongban_circuit_open", "1 while a partner's circuit is open.", ["partner"], registry=METRICS)
 PARKED = Gauge("tongban_parked_cases", "Cases parked, per partner.", ["partner"], registry=METRICS)
 OLDEST = Gauge(
@@ -175,6 +201,29 @@ OLDEST = Gauge(
 )
 DOSSIERS = Counter(
     "tongban_dossiers", "Dossiers opened on the desk, by cause.", ["partner", "cause"], registry=METRICS
+)
+DESK_ACTS = Counter(
+    "tongban_desk_acts",
+    "Acts of persons on the desk, by what was done; result: done or refused.",
+    ["act", "result"],
+    registry=METRICS,
+)
+OFFSET_MAP_BYTES = Gauge(
+    "tongban_offset_map_bytes",
+    "Largest note that a partner's commits bear here; Kafka takes 4096.",
+    ["partner"],
+    registry=METRICS,
+)
+OFFSET_MAP_LEFT_OUT = Gauge(
+    "tongban_offset_map_left_out",
+    "Finished messages that the notes had no room for: delivered again after a restart, unless the store knows them.",
+    ["partner"],
+    registry=METRICS,
+)
+OFFSET_MAPS_IGNORED = Counter(
+    "tongban_offset_maps_ignored",
+    "Notes of commits that were not believed: foreign, torn or corrupt.",
+    registry=METRICS,
 )
 DEPENDENCY_UP = Gauge(
     "tongban_dependency_up", "1 while a dependency answers.", ["dependency"], registry=METRICS

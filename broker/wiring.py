@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from broker.core.directory import EMPTY, Directory, read_directory
+from broker.core.ids import PartnerId
+from broker.core.levers import Levers
 from broker.errors import Unreachable
 from broker.keys import Keys, load_keys
 from broker.log.codec import Codec
 from broker.log.registry import open_codec
 from broker.settings import Settings
 from broker.store import directory as directory_rows
+from broker.store import levers as lever_rows
 from broker.store.engine import Store
 from broker.store.vault import Vault
 
 REFRESH_S: Final = 1.0
+LEVERS_S: Final = 0.5
 
 
 class DirectoryWatch:
@@ -46,6 +50,30 @@ class DirectoryWatch:
             await asyncio.sleep(REFRESH_S)
 
 
+class LeverWatch:
+    """The operators' levers as the view tells them, at most half a second old."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._levers: Mapping[PartnerId, Levers] = {}
+
+    def current(self) -> Mapping[PartnerId, Levers]:
+        """By partner; one of whom none was ever pulled is left out. The same object until one is pulled."""
+        return self._levers
+
+    async def refresh(self) -> None:
+        found = await self._store.read(lever_rows.read_all)
+        if found != self._levers:
+            self._levers = found
+
+    async def run(self) -> None:
+        """Refresh until cancelled. While the store is away what was pulled last holds."""
+        while True:
+            with contextlib.suppress(Unreachable):
+                await self.refresh()
+            await asyncio.sleep(LEVERS_S)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What every stage needs."""
@@ -56,6 +84,7 @@ class Parts:
     vault: Vault
     codec: Codec
     directory: DirectoryWatch
+    levers: LeverWatch
 
 
 @asynccontextmanager
@@ -69,6 +98,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         opened.push_async_callback(vault.close)
         directory = DirectoryWatch(store)
         await directory.refresh()
+        levers = LeverWatch(store)
+        await levers.refresh()
         yield Parts(
             settings=settings,
             keys=keys,
@@ -76,6 +107,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             vault=vault,
             codec=await open_codec(settings.kafka),
             directory=directory,
+            levers=levers,
         )
 
 

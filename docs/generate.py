@@ -6,10 +6,13 @@ With ``--check`` nothing is written; exit 1 when a page is not what the tables s
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_type_hints
+
+import pictures
 
 from broker.core.lifecycle import lifecycle_diagram, lifecycle_table
 from broker.core.problems import CATALOGUE
@@ -82,7 +85,19 @@ def _line(key: str, value: object) -> str:
             return f'{key} = "{value}"'
 
 
+def delivery() -> str:
+    """The page as it is, with its pictures drawn anew."""
+    text = (HERE / "explanation" / "delivery.md").read_text(encoding="utf-8")
+    return re.sub(r"(<!-- picture: (\w+) -->\n).*?(<!-- /picture -->)", _drawn, text, flags=re.DOTALL)
+
+
+def _drawn(place: re.Match[str]) -> str:
+    picture: str = getattr(pictures, place[2])()
+    return f"{place[1]}{picture}\n{place[3]}"
+
+
 PAGES = {
+    HERE / "explanation" / "delivery.md": delivery,
     HERE / "reference" / "life-cycle.md": life_cycle,
     HERE / "reference" / "problems.md": problems,
     HERE / "reference" / "configuration.md": configuration,

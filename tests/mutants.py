@@ -130,7 +130,7 @@ MUTANTS = (
     Mutant(
         name="masking",
         promise="no personal data in errors: what a partner answers is masked before it is kept",
-        file="connectors/http.py",
+        file="connectors/http_answers.py",
         before='_LONG_NUMBER: Final = re.compile(r"[0-9]{7,}[Xx]?")',
         after='_LONG_NUMBER: Final = re.compile(r"[0-9]{70,}[Xx]?")',
         test="tests/connectors/test_http.py",

@@ -13,6 +13,7 @@ import typer
 import uvloop
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from broker import settings as configuration
 from broker.settings import Settings
@@ -59,9 +60,10 @@ def print_rows(
             print_json(row)
             count += 1
         return count
-    table = Table(*columns, title=title or None, title_justify="left")
+    table = Table(*columns, title=Text(title) if title else None, title_justify="left")
     for row in rows:
-        table.add_row(*("–" if row.get(column) is None else str(row[column]) for column in columns))
+        # As text, never as markup: what partners and operators have written is in these cells.
+        table.add_row(*(Text("–" if row.get(column) is None else str(row[column])) for column in columns))
         count += 1
     console.print(table)
     return count

@@ -21,7 +21,8 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CircuitPolicy:
-    """Opens at ``failure_ratio`` of at least ``minimum`` answers within ``window_s``.
+    """Opens at ``failure_ratio`` of at least ``minimum`` answers within ``window_s``, or when ``in_a_row`` have
+    failed (and ``minimum``): else a busy partner that goes down would be tried for half the window.
 
     While open it is probed after ``probe_first_s``, then after twice as long each time up to
     ``probe_max_s``; a probe without an answer for ``probe_timeout_s`` counts as failed. After closing, the
@@ -30,6 +31,7 @@ class CircuitPolicy:
 
     failure_ratio: float = 0.7
     minimum: int = 10
+    in_a_row: int = 30
     window_s: float = 300.0
     probe_first_s: float = 5.0
     probe_max_s: float = 300.0
@@ -58,6 +60,7 @@ class Circuit:
     bad: int = 0
     good_before: int = 0
     bad_before: int = 0
+    failed_in_a_row: int = 0
     probe_wait_s: float = 0.0
     probe_at_s: float = math.inf
     """OPEN: when the next probe may go. HALF_OPEN: when the probe under way is given up."""
@@ -80,11 +83,11 @@ class Circuit:
         """Whether one probe may go now: the wait is over, or the probe under way is given up."""
         return self.phase is not Phase.CLOSED and now_s >= self.probe_at_s
 
-    def succeeded(self, now_s: float) -> Circuit:
-        """The partner answered a delivery that was not a probe."""
+    def succeeded(self, now_s: float, count: int = 1) -> Circuit:
+        """The partner answered ``count`` deliveries that were not probes."""
         if self.phase is not Phase.CLOSED:
             return self
-        return self._counted(now_s, good=1, bad=0)
+        return self._counted(now_s, good=count, bad=0)
 
     def failed(self, now_s: float, reason: str) -> Circuit:
         """A delivery that was not a probe failed by the partner's fault. It may open the circuit."""
@@ -93,6 +96,9 @@ class Circuit:
         after = self._counted(now_s, good=0, bad=1)
         bad = after.bad + after.bad_before
         total = bad + after.good + after.good_before
+        row = max(self.policy.in_a_row, self.policy.minimum)
+        if after.failed_in_a_row >= row:
+            return self._opened(now_s, reason, self.policy.probe_first_s)
         if total < self.policy.minimum or bad < self.policy.failure_ratio * total:
             return after
         return self._opened(now_s, reason, self.policy.probe_first_s)
@@ -140,6 +146,7 @@ class Circuit:
     def _counted(self, now_s: float, *, good: int, bad: int) -> Circuit:
         half_s = self.policy.window_s / 2
         elapsed_s = now_s - self.half_since_s
+        failed_in_a_row = 0 if good else self.failed_in_a_row + bad
         if elapsed_s < half_s:
             return Circuit(
                 policy=self.policy,
@@ -148,6 +155,7 @@ class Circuit:
                 bad=self.bad + bad,
                 good_before=self.good_before,
                 bad_before=self.bad_before,
+                failed_in_a_row=failed_in_a_row,
                 closed_at_s=self.closed_at_s,
             )
         recent = elapsed_s < self.policy.window_s
@@ -158,5 +166,6 @@ class Circuit:
             bad=bad,
             good_before=self.good if recent else 0,
             bad_before=self.bad if recent else 0,
+            failed_in_a_row=failed_in_a_row,
             closed_at_s=self.closed_at_s,
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Annotated, Any, ClassVar, Final
 
@@ -19,6 +19,8 @@ from pydantic import AfterValidator, Field
 from broker.core.documents import FORBID_UNKNOWN, DocumentInvalid, Fault, read_record, read_toml
 from broker.core.ids import PartnerId, partner_id
 from broker.core.message import Mode
+from broker.core.office_hours import ALWAYS, OfficeHours
+from broker.core.schedule import AS_THE_HOUSE, RetryPlan
 
 _PartnerId = Annotated[PartnerId, AfterValidator(partner_id)]
 _ItemCode = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]{0,63}$")]
@@ -57,8 +59,10 @@ class Partner:
 
     ``connector`` holds ``kind`` (a name in ``connectors/registry.py``) and that kind's own options.
     ``trusted_channel``: its client certificate vouches for binary-mode messages. ``receipts`` False: it
-    reads its receipts by status instead of being sent them. ``retry_after_s``: seconds between attempts
-    once parked; empty means the house's schedule (``core/schedule.py``).
+    reads its receipts by status instead of being sent them. ``schedule`` is what differs from the house's
+    retry schedule (``core/schedule.py``) for this partner, and in ``schedule.items`` for an item code or item
+    class. ``office_hours``: when what had to be parked is tried again. ``retry_after_s`` is the old name of
+    ``schedule.parked_s`` and goes with the next release.
     """
 
     __pydantic_config__: ClassVar = FORBID_UNKNOWN
@@ -70,16 +74,29 @@ class Partner:
     trusted_channel: bool = False
     receipts: bool = True
     limits: Limits = Limits()
+    schedule: RetryPlan = AS_THE_HOUSE
+    office_hours: OfficeHours = ALWAYS
     retry_after_s: tuple[Annotated[float, Field(gt=0)], ...] = ()
+
+    @property
+    def retries(self) -> RetryPlan:
+        """The partner's schedule, whichever name its waits go by."""
+        if self.retry_after_s and self.schedule.parked_s is None:
+            return replace(self.schedule, parked_s=self.retry_after_s)
+        return self.schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One 事项. ``promised_days`` are working days; ``instant`` items (秒批) answer within minutes."""
+    """One 事项. ``promised_days`` are working days; ``instant`` items (秒批) answer within minutes.
+
+    ``class`` groups items, so that a partner's schedule can name them together.
+    """
 
     __pydantic_config__: ClassVar = FORBID_UNKNOWN
     code: _ItemCode
     name: str
+    item_class: Annotated[_ItemCode | None, Field(alias="class")] = None
     promised_days: Annotated[int, Field(ge=0)]
     instant: bool = False
 
@@ -111,6 +128,11 @@ class Directory:
 
     def agreement(self, one: PartnerId, other: PartnerId) -> Agreement | None:
         return self.agreements.get(frozenset((one, other)))
+
+    def class_of(self, item: str) -> str | None:
+        """An item's class, by its code; None: it has none, or is not known."""
+        known = self.items.get(item)
+        return None if known is None else known.item_class
 
     def agreements_of(self, partner: PartnerId) -> list[Agreement]:
         return [agreement for pair, agreement in self.agreements.items() if partner in pair]
@@ -169,6 +191,14 @@ def _dangling(
     items: Mapping[str, Item],
     agreements: Mapping[frozenset[PartnerId], Agreement],
 ) -> Iterator[Fault]:
+    names = items.keys() | {each.item_class for each in items.values()}
+    for partner in partners.values():
+        for key in partner.schedule.items:
+            if key not in names:
+                expected = "expected the code or the class of an item in items/"
+                yield Fault(
+                    file=f"partners/{partner.id}.toml", key=f"schedule.items.{key}", expected=expected
+                )
     for agreement in agreements.values():
         file = f"agreements/{'--'.join(sorted(agreement.partners))}.toml"
         for side in agreement.partners:

@@ -44,16 +44,20 @@ def structured_event(message: Message, data: Mapping[str, object] | None) -> dic
         "class": int(message.message_class),
         "digest": message.digest,
     }
-    optional: tuple[tuple[str, str | None], ...] = (
-        ("item", message.item),
-        ("mode", message.mode.value if message.mode else None),
-        ("correlationid", message.correlation),
-        ("expirytime", rfc3339(message.expires) if message.expires else None),
-        ("sequence", message.sequence),
-        ("traceparent", message.traceparent),
-        ("acceptedtime", rfc3339(message.accepted_at) if message.accepted_at else None),
-    )
-    event.update((name, text) for name, text in optional if text is not None)
+    if message.item is not None:
+        event["item"] = message.item
+    if message.mode is not None:
+        event["mode"] = message.mode.value
+    if message.correlation is not None:
+        event["correlationid"] = message.correlation
+    if message.expires is not None:
+        event["expirytime"] = rfc3339(message.expires)
+    if message.sequence is not None:
+        event["sequence"] = message.sequence
+    if message.traceparent is not None:
+        event["traceparent"] = message.traceparent
+    if message.accepted_at is not None:
+        event["acceptedtime"] = rfc3339(message.accepted_at)
     if data is not None:
         event["data"] = data
     return event

@@ -97,13 +97,22 @@ def party_from_path(path: str) -> Party:
 def derived_id(kind: str, *facts: str) -> MessageId:
     """A deterministic message id from what it stands for, so that a repeated attempt makes the same one.
 
-    ``kind`` is one letter (``r`` receipt, ``n`` notice, ``d`` directory). 128 bits of SHA-256 over the
+    ``kind`` is one letter (``r`` receipt, ``n`` notice, ``d`` directory, ``o`` operator's act). 128 bits of SHA-256 over the
     length-prefixed facts: no two different lists of facts read the same.
     """
-    text = "".join(f"{len(fact)}:{fact}" for fact in facts)
+    text = "".join([f"{len(fact)}:{fact}" for fact in facts])
     return MessageId(f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:32]}")
 
 
-def receipt_id(acknowledged: str, recipient: str, outcome: str) -> MessageId:
-    """The id of the receipt for message ``<source>/<id>``, its recipient and the outcome (ADR 0004)."""
-    return derived_id("r", acknowledged, recipient, outcome)
+def receipt_id(acknowledged: str, recipient: str, outcome: str, redrive: int = 0) -> MessageId:
+    """The id of the receipt for message ``<source>/<id>``, its recipient and the outcome (ADR 0004).
+
+    ``redrive``: which redrive from the desk ended so. A delivery is the same effect whichever brought it, a
+    failure is another one each time: without the number a second failure would look like a repeat of the first.
+    """
+    if redrive == 0 or outcome == _ONCE:
+        return derived_id("r", acknowledged, recipient, outcome)
+    return derived_id("r", acknowledged, recipient, outcome, str(redrive))
+
+
+_ONCE = "delivered"

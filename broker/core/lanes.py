@@ -135,9 +135,31 @@ class Lanes(Generic[K, E]):
 
     def wait_s(self, now_s: float) -> float | None:
         """Seconds until the rate lets the next head go (0: now); None: only an offer, answer or release helps."""
-        if self._in_flight >= self._max_in_flight or not self._queued:
+        if self._in_flight >= self._max_in_flight or not self.waiting:
             return None
         return self._bucket.wait_s(now_s) if self._bucket is not None else 0.0
+
+    def token_wait_s(self, now_s: float) -> float:
+        """Seconds until the rate allows one more delivery of any kind; 0: now."""
+        return self._bucket.wait_s(now_s) if self._bucket is not None else 0.0
+
+    def enter(self, now_s: float) -> bool:
+        """Take a slot, and one of the rate's tokens, for a delivery outside the lanes. False: none is free.
+
+        Each slot taken is given back by :meth:`leave`.
+        """
+        if self._in_flight >= self._max_in_flight:
+            return False
+        if self._bucket is not None:
+            if not self._bucket.available(now_s):
+                return False
+            self._bucket.spend(1)
+        self._in_flight += 1
+        return True
+
+    def leave(self) -> None:
+        """A delivery outside the lanes has ended."""
+        self._in_flight -= 1
 
     def settled(self, lane_key: K) -> None:
         """The entry in flight has ended: it leaves, and the one behind it may go. Raises ValueError: none is."""
@@ -158,6 +180,15 @@ class Lanes(Generic[K, E]):
         else:
             lane.run = 0
             self._fresh.append(lane)
+
+    def settled_late(self, lane_key: K, entry: E) -> None:
+        """As :meth:`settled`, for an entry whose lane was dropped while it was in flight.
+
+        The lane may have been parked since, or begun anew: then nothing of it is touched.
+        """
+        lane = self._lanes.get(lane_key)
+        if lane is not None and lane.stand is _Stand.IN_FLIGHT and lane.head.entry is entry:
+            self.settled(lane_key)
 
     def hold(self, lane_key: K) -> None:
         """The entry in flight has failed: it stays at the head of its lane, which gives up its slot.
@@ -186,7 +217,7 @@ class Lanes(Generic[K, E]):
             first = self._forget(lane.head)
         if lane.stand is _Stand.IN_FLIGHT:
             self._in_flight -= 1
-        self._leave(lane)
+        self._leave_queue(lane)
         return self._take(first)
 
     def release(self, lane_key: K) -> bool:
@@ -217,7 +248,7 @@ class Lanes(Generic[K, E]):
             lane.tail = lane.head
             return self._take(behind)
         del self._lanes[lane_key]
-        self._leave(lane)
+        self._leave_queue(lane)
         return self._take(lane.head)
 
     @property
@@ -237,6 +268,7 @@ class Lanes(Generic[K, E]):
 
     @property
     def in_flight(self) -> int:
+        """Deliveries under way, those outside the lanes included."""
         return self._in_flight
 
     @property
@@ -253,7 +285,8 @@ class Lanes(Generic[K, E]):
         return lane_key in self._parked
 
     @property
-    def _queued(self) -> int:
+    def waiting(self) -> int:
+        """Lanes whose head waits for a slot."""
         return len(self._kept) + len(self._fresh) - self._stale
 
     def _flying(self, lane_key: K) -> _Lane[K, E]:
@@ -262,14 +295,14 @@ class Lanes(Generic[K, E]):
             raise ValueError("nothing of this lane is in flight")
         return lane
 
-    def _leave(self, lane: _Lane[K, E]) -> None:
+    def _leave_queue(self, lane: _Lane[K, E]) -> None:
         """The lane is no more: account for where it stood. Its place in a queue is passed over later."""
         stand, lane.stand = lane.stand, _Stand.GONE
         if stand is _Stand.HELD:
             self._held -= 1
         elif stand is _Stand.WAITING:
             self._stale += 1
-            if self._stale > _COMPACT_ABOVE and self._stale > self._queued:
+            if self._stale > _COMPACT_ABOVE and self._stale > self.waiting:
                 self._kept = deque(each for each in self._kept if each.stand is _Stand.WAITING)
                 self._fresh = deque(each for each in self._fresh if each.stand is _Stand.WAITING)
                 self._stale = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import IntEnum, StrEnum
 from functools import lru_cache
 
@@ -23,15 +23,23 @@ from broker.core.ids import (
     party_from_path,
     party_path,
 )
+from broker.core.quick import quick
 from broker.core.records import Headers, Position, Record
+from broker.core.times import SHANGHAI, epoch_ms, from_epoch_ms, parse_time, rfc3339
 
-_EPOCH = datetime.fromtimestamp(0, UTC)
+__all__ = [
+    "ACCEPTED_HEADER", "CHANNEL_HEADER", "CONTENT_TYPE", "REDRIVE_HEADER", "SHANGHAI", "SIGNED_HEADER",
+    "SOURCE_POSITION_HEADER", "TYPE_PREFIX", "BadRecord", "Message", "MessageClass", "Mode", "as_partner",
+    "epoch_ms", "from_epoch_ms", "from_record", "is_partner", "make_message", "parse_time", "rfc3339",
+    "to_headers", "value_digest",
+]  # fmt: skip
 TYPE_PREFIX = "cn.tongban."
 CONTENT_TYPE = b"application/avro"
 SOURCE_POSITION_HEADER = "tongban-source"
 CHANNEL_HEADER = "tongban-channel"
 SIGNED_HEADER = "tongban-signed"
 ACCEPTED_HEADER = "tongban-accepted"
+REDRIVE_HEADER = "tongban-redrive"
 
 
 class MessageClass(IntEnum):
@@ -93,6 +101,8 @@ class Message:
     accepted_at: datetime | None = None
     """When the broker took it: the ledger record's own time; on derived records, carried along."""
     source_position: Position | None = None
+    redrive: int = 0
+    """On an outbox: which redrive from the desk put it there (1, 2, …); 0: it came straight from the ledger."""
 
     @property
     def name(self) -> str:
@@ -112,29 +122,7 @@ class Message:
         return replace(self, source_position=position, accepted_at=accepted_at)
 
 
-def rfc3339(moment: datetime) -> str:
-    """UTC with milliseconds and ``Z``; naive datetimes are refused."""
-    if moment.tzinfo is None:
-        raise ValueError("a datetime without a time zone")
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def parse_time(text: str) -> datetime:
-    """RFC 3339 with an offset. Raises ValueError, also for a time without one."""
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("a time without an offset")
-    return moment
-
-
-def from_epoch_ms(epoch_ms: int) -> datetime:
-    """Kafka's milliseconds as an aware datetime, exactly (no float in between)."""
-    return _EPOCH + timedelta(milliseconds=epoch_ms)
-
-
-def epoch_ms(moment: datetime) -> int:
-    """A moment as Kafka and the store keep it: milliseconds since 1970, rounded down."""
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
+make_message = quick(Message)
 
 
 def value_digest(value: bytes) -> str:
@@ -144,34 +132,49 @@ def value_digest(value: bytes) -> str:
 
 def to_headers(message: Message) -> Headers:
     """The Kafka headers of a message, in the contract's order; absent facts have no header."""
-    pairs: list[tuple[str, bytes]] = [
+    pairs = [
         ("ce_specversion", b"1.0"),
         ("ce_id", message.id.encode()),
-        ("ce_source", party_path(message.source).encode()),
+        ("ce_source", _path(message.source)),
         ("ce_type", (TYPE_PREFIX + message.type).encode()),
         ("ce_time", rfc3339(message.time).encode()),
         ("ce_subject", message.case.encode()),
         ("ce_dataschema", message.dataschema.encode()),
         ("content-type", CONTENT_TYPE),
-        ("ce_destination", party_path(message.destination).encode()),
+        ("ce_destination", _path(message.destination)),
         ("ce_class", b"%d" % message.message_class),
         ("ce_digest", message.digest.encode()),
     ]
-    optional: tuple[tuple[str, str | None], ...] = (
-        ("ce_item", message.item),
-        ("ce_mode", message.mode),
-        ("ce_correlationid", message.correlation),
-        ("ce_expirytime", rfc3339(message.expires) if message.expires else None),
-        ("ce_sequence", message.sequence),
-        ("ce_signature", message.signature),
-        (SIGNED_HEADER, message.signed),
-        ("traceparent", message.traceparent),
-        (CHANNEL_HEADER, "trusted" if message.trusted_channel else None),
-        (ACCEPTED_HEADER, rfc3339(message.accepted_at) if message.accepted_at else None),
-        (SOURCE_POSITION_HEADER, str(message.source_position) if message.source_position else None),
-    )
-    pairs.extend((name, text.encode()) for name, text in optional if text is not None)
+    if message.item is not None:
+        pairs.append(("ce_item", message.item.encode()))
+    if message.mode is not None:
+        pairs.append(("ce_mode", message.mode.encode()))
+    if message.correlation is not None:
+        pairs.append(("ce_correlationid", message.correlation.encode()))
+    if message.expires is not None:
+        pairs.append(("ce_expirytime", rfc3339(message.expires).encode()))
+    if message.sequence is not None:
+        pairs.append(("ce_sequence", message.sequence.encode()))
+    if message.signature is not None:
+        pairs.append(("ce_signature", message.signature.encode()))
+    if message.signed is not None:
+        pairs.append((SIGNED_HEADER, message.signed.encode()))
+    if message.traceparent is not None:
+        pairs.append(("traceparent", message.traceparent.encode()))
+    if message.trusted_channel:
+        pairs.append((CHANNEL_HEADER, b"trusted"))
+    _add_derived(message, pairs)
     return tuple(pairs)
+
+
+def _add_derived(message: Message, pairs: list[tuple[str, bytes]]) -> None:
+    """What only records say that the broker derived from others."""
+    if message.accepted_at is not None:
+        pairs.append((ACCEPTED_HEADER, rfc3339(message.accepted_at).encode()))
+    if message.source_position is not None:
+        pairs.append((SOURCE_POSITION_HEADER, str(message.source_position).encode()))
+    if message.redrive:
+        pairs.append((REDRIVE_HEADER, b"%d" % message.redrive))
 
 
 def from_record(record: Record) -> Message:
@@ -183,9 +186,7 @@ def from_record(record: Record) -> Message:
         if raw[header] != b"1.0":
             raise BadRecord(header, "1.0")
         header = "ce_type"
-        full_type = raw[header].decode()
-        if not full_type.startswith(TYPE_PREFIX):
-            raise BadRecord(header, f"{TYPE_PREFIX}<name>")
+        type_ = _type(raw[header])
         header = "ce_id"
         identity = message_id(raw[header].decode())
         header = "ce_source"
@@ -203,7 +204,7 @@ def from_record(record: Record) -> Message:
         header = "ce_dataschema"
         dataschema = raw[header].decode()
         header = "ce_mode"
-        mode = Mode(raw[header].decode()) if header in raw else None
+        mode = _MODES.get(raw[header]) or Mode(raw[header].decode()) if header in raw else None
         header = "ce_expirytime"
         expires = parse_time(raw[header].decode()) if header in raw else None
         header = ACCEPTED_HEADER
@@ -227,10 +228,10 @@ def from_record(record: Record) -> Message:
         raise BadRecord(header, "UTF-8") from None
     except (ValueError, AttributeError, OverflowError):  # a header without a value, a time beyond all years
         raise BadRecord(header, "a value of its form (contract, Topics)") from None
-    return Message(
+    return make_message(
         id=identity,
         source=source,
-        type=full_type[len(TYPE_PREFIX) :],
+        type=type_,
         case=case,
         destination=destination,
         time=time,
@@ -249,16 +250,37 @@ def from_record(record: Record) -> Message:
         trusted_channel=raw.get(CHANNEL_HEADER) == b"trusted",
         accepted_at=accepted_at,
         source_position=source_position,
+        redrive=_redrive(raw[REDRIVE_HEADER]) if REDRIVE_HEADER in raw else 0,
     )
+
+
+def _redrive(raw: bytes | None) -> int:
+    if raw is None or not raw.isdigit() or len(raw) > 6 or int(raw) == 0:
+        raise BadRecord(REDRIVE_HEADER, "a number from 1 to 999999")
+    return int(raw)
 
 
 _CLASSES = {b"%d" % each: each for each in MessageClass}
 _TEXT_HEADERS = ("ce_item", "ce_correlationid", "ce_sequence", "ce_signature", SIGNED_HEADER, "traceparent")
+_MODES = {each.encode(): each for each in Mode}
+
+
+@lru_cache(maxsize=256)
+def _type(raw: bytes) -> str:
+    full = raw.decode()
+    if not full.startswith(TYPE_PREFIX):
+        raise BadRecord("ce_type", f"{TYPE_PREFIX}<name>")
+    return full[len(TYPE_PREFIX) :]
 
 
 @lru_cache(maxsize=4096)  # a province has some hundred parties
 def _party(raw: bytes) -> Party:
     return party_from_path(raw.decode())
+
+
+@lru_cache(maxsize=4096)
+def _path(party: Party) -> bytes:
+    return party_path(party).encode()
 
 
 @lru_cache(maxsize=16384)  # a case's messages and receipts come close together

@@ -7,10 +7,18 @@ results of the old one never touch it.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
 _TRIM_ABOVE: Final = 4096
+
+
+class Window(NamedTuple):
+    """What is known above the commit, all of one moment. ``unfinished`` rises; ``end``: after the highest finished."""
+
+    safe: int
+    unfinished: Sequence[int]
+    end: int
 
 
 class OffsetTracker:
@@ -31,6 +39,8 @@ class OffsetTracker:
         """Every offset started and not yet trimmed, rising; those before ``_front`` are finished."""
         self._front = 0
         self._next = start
+        self.changes: int = 0
+        """How many endings there were: whether anything is new since one looked last."""
 
     def started(self, offset: int, size_bytes: int) -> None:
         """``offset`` was read and is unfinished. Raises ValueError when it is not above all started before."""
@@ -47,6 +57,7 @@ class OffsetTracker:
         if size_bytes is None:
             return False
         self._bytes -= size_bytes
+        self.changes += 1
         if self._started[self._front] == offset:
             self._advance()
         return True
@@ -78,6 +89,20 @@ class OffsetTracker:
     def finished_above_safe(self) -> int:
         """How many records are finished and would be delivered again if all were read anew from ``safe``."""
         return len(self._started) - self._front - len(self._pending)
+
+    def window(self) -> Window | None:
+        """What a note to a commit at ``safe`` can say; None when nothing is finished above it.
+
+        Offsets from ``safe`` to before ``end`` that are not in ``unfinished`` are finished, or no record has them.
+        """
+        if self.finished_above_safe() == 0:
+            return None
+        unfinished, started = list(self._pending), self._started
+        last = len(started) - 1
+        while started[last] == unfinished[-1]:  # what lies above the highest finished one
+            unfinished.pop()
+            last -= 1
+        return Window(unfinished[0], unfinished, started[last] + 1)
 
     def _advance(self) -> None:
         started, pending, front = self._started, self._pending, self._front

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from broker.core.ids import MessageId, PartnerId, receipt_id
+from broker.core.quick import quick
 
 
 class Outcome(StrEnum):
@@ -37,7 +38,8 @@ class Receipt:
 
     ``attempt`` is the one that settled it (0: none was made). ``answer_code`` is the recipient's code or the
     broker's cause, ``detail`` the reason in words (no personal data), ``reference`` the recipient's own
-    number. ``dataschema`` is the schema that the recipient got. Times are aware.
+    number. ``dataschema`` is the schema that the recipient got. ``redrive`` is that of the message delivered.
+    Times are aware.
     """
 
     acknowledged: str
@@ -51,6 +53,7 @@ class Receipt:
     answer_code: str | None = None
     detail: str | None = None
     reference: str | None = None
+    redrive: int = 0
 
     @property
     def type(self) -> str:
@@ -59,7 +62,7 @@ class Receipt:
     @property
     def id(self) -> MessageId:
         """Deterministic: the same delivery ending the same way makes the same receipt."""
-        return receipt_id(self.acknowledged, self.recipient, self.outcome)
+        return receipt_id(self.acknowledged, self.recipient, self.outcome, self.redrive)
 
     def to_datum(self) -> dict[str, object]:
         """The Avro datum of :attr:`type`."""
@@ -75,3 +78,6 @@ class Receipt:
             "detail": self.detail,
             "reference": self.reference,
         }
+
+
+make_receipt = quick(Receipt)

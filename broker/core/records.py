@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from broker.core.quick import quick
+
 Headers = tuple[tuple[str, bytes], ...]
 
 
@@ -40,7 +42,10 @@ class Position:
     def parse(cls, text: str) -> Position:
         """From ``topic/partition/offset``, as the header ``tongban-source`` holds it. Raises ValueError."""
         topic, partition, offset = text.rsplit("/", 2)
-        return cls(topic, int(partition), int(offset))
+        return make_position(topic, int(partition), int(offset))
+
+
+make_position = quick(Position)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,9 @@ class Record:
     headers: Headers
 
 
+make_record = quick(Record)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRecord:
     """A record to be written. ``partition`` None leaves the choice to the key (murmur2, as Kafka's own clients)."""
@@ -63,3 +71,6 @@ class NewRecord:
     value: bytes
     headers: Headers
     partition: int | None = None
+
+
+make_new_record = quick(NewRecord)

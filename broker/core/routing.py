@@ -7,19 +7,17 @@ so a stage that was killed may judge again and write the same outputs (design, p
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from typing import Final
 
-from broker.core import agreements, lifecycle, receipts
+from broker.core import agreements, desk, levers, lifecycle, receipts
+from broker.core.desk import Act, Dossier
 from broker.core.directory import Directory
 from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, Party, derived_id
 from broker.core.lifecycle import CaseState
-from broker.core.message import Message, as_partner, is_partner
+from broker.core.message import SHANGHAI, Message, as_partner, is_partner
 from broker.core.problems import Refusal
 from broker.core.receipts import Outcome
-
-SHANGHAI: Final = timezone(timedelta(hours=8), "Asia/Shanghai")
-"""Agreements are in force by the day in China (no daylight saving since 1991)."""
 
 DIRECTORY_APPLIED: Final = "directory.applied"
 DIRECTORY_CASE: Final = CaseId("000000/directory")
@@ -75,19 +73,41 @@ class NewDirectory:
     """From the next record of this partition on, another directory is in force."""
 
 
-Judgement = Applied | Settled | Refused | Repeated | NewDirectory
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acted:
+    """A person's act on the dossier of message ``name``; what it does, that dossier decides (``core/desk.py``)."""
+
+    name: tuple[Party, MessageId]
+    act: Act
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeverPulled:
+    """A person's act on the line of ``partner`` (``core/levers.py``)."""
+
+    partner: PartnerId
+
+
+Judgement = Applied | Settled | Refused | Repeated | NewDirectory | Acted | LeverPulled
+
+
+class NoSubject(ValueError):
+    """A receipt, notice or act that does not name the message that it is about."""
 
 
 def acknowledged(message: Message) -> tuple[Party, str]:
-    """Source and id of the message that a receipt or notice is about. Raises ValueError without one."""
+    """Source and id of the message that a receipt, notice or act is about. Raises :class:`NoSubject`."""
     source, slash, identity = (message.correlation or "").partition("/")
     if not slash:
-        raise ValueError("a receipt without correlationid")
+        raise NoSubject("header ce_correlationid: expected <source>/<id>")
     return Party(source), identity
 
 
 def subject_of(message: Message) -> tuple[Party, str]:
-    """The message whose row in the view a judgement needs: its own, or for a receipt the acknowledged one's."""
+    """The message whose row in the view a judgement needs: its own, or for a receipt the acknowledged one's.
+
+    Raises :class:`NoSubject`.
+    """
     return acknowledged(message) if is_outcome(message) else (message.source, message.id)
 
 
@@ -96,12 +116,35 @@ def is_outcome(message: Message) -> bool:
     return message.source == BROKER and message.type in OUTCOMES
 
 
+def act_of(message: Message) -> Act | None:
+    """The act on the desk that a message is, if it is one. A note may be of a whole case: it is none then."""
+    if message.source != BROKER or (message.correlation is None and message.type == Act.NOTED.type):
+        return None
+    return desk.ACTS.get(message.type)
+
+
+def lever_of(message: Message) -> PartnerId | None:
+    """The partner whose lever a message pulls, if it is such a one."""
+    if message.source != BROKER or message.type not in levers.LEVERS:
+        return None
+    return levers.levers_partner(message.case)
+
+
 def judge(
-    message: Message, state: CaseState | None, known: Known | None, directory: Directory, now: datetime
+    message: Message,
+    state: CaseState | None,
+    known: Known | None,
+    directory: Directory,
+    now: datetime,
+    dossier: Dossier | None = None,
 ) -> Judgement:
-    """Judge one ledger record. ``known`` is the view's row of :func:`subject_of`; ``now`` the record's own time."""
+    """Judge one ledger record.
+
+    ``known`` is the view's row of :func:`subject_of`; ``now`` the record's own time; ``dossier`` that of the
+    message whose outcome the record states. Raises :class:`NoSubject`.
+    """
     if is_outcome(message):
-        return _settle(message, known, directory)
+        return _settle(message, known, directory, dossier)
     if known is not None:
         if known.digest == message.digest:
             return Repeated()
@@ -115,6 +158,11 @@ def judge(
 def _of_broker(message: Message, state: CaseState | None, directory: Directory) -> Judgement:
     if message.type == DIRECTORY_APPLIED:
         return NewDirectory()
+    if (act := act_of(message)) is not None:
+        source, identity = acknowledged(message)
+        return Acted(name=(source, MessageId(identity)), act=act)
+    if (partner := lever_of(message)) is not None:
+        return LeverPulled(partner=partner)
     return Applied(state=state, routes=_reachable(message, directory))
 
 
@@ -131,9 +179,13 @@ def _of_partner(message: Message, state: CaseState | None, directory: Directory,
             return Applied(state=after, routes=tuple(command.to for command in commands))
 
 
-def _settle(message: Message, known: Known | None, directory: Directory) -> Settled | Repeated:
+def _settle(
+    message: Message, known: Known | None, directory: Directory, dossier: Dossier | None
+) -> Settled | Repeated:
     if known is not None and (known.outcome is Outcome.DELIVERED or known.receipt == message.id):
         return Repeated()
+    if dossier is not None and desk.is_stale(dossier, message.id, OUTCOMES[message.type]):
+        return Repeated()  # the failure before the last redrive, told again by a worker that was killed
     routes = _reachable(message, directory)
     if message.type.startswith("receipt.") and not all(directory.partners[each].receipts for each in routes):
         routes = ()

@@ -5,8 +5,13 @@ Source: Standard Webhooks (its schedule and ±20 % jitter); RFC 9110, 10.2.3 (Re
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, ClassVar, Final
+
+from pydantic import Field
+
+from broker.core.documents import FORBID_UNKNOWN
 
 MINUTE_S: Final = 60.0
 HOUR_S: Final = 3600.0
@@ -61,10 +66,65 @@ class Schedule:
         """Whether a wait of this length is spent parked rather than in the lane."""
         return wait_s > self.lane_wait_max_s
 
-    def with_parked(self, waits_s: tuple[float, ...]) -> Schedule:
-        """This schedule with a partner's own waits once parked (directory: ``retry_after_s``); empty keeps it."""
-        return replace(self, parked=waits_s) if waits_s else self
-
 
 HOUSE: Final = Schedule()
 """The house's schedule: 1 s, 5 s, 20 s in the lane; then 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h."""
+
+_Quick = Annotated[float, Field(gt=0, le=60)]
+_Parked = Annotated[float, Field(gt=0, le=30 * 24 * HOUR_S)]
+_MOST_WAITS: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waits:
+    """What one document says of a schedule; what it leaves out is as it would be without it.
+
+    ``quick_s``: seconds between the attempts inside the lane, ``parked_s`` between those once it is parked
+    (an empty list: none of that kind). ``retry_after_max_s``: the longest ``Retry-After`` that is honoured.
+    """
+
+    __pydantic_config__: ClassVar = FORBID_UNKNOWN
+    quick_s: Annotated[tuple[_Quick, ...], Field(max_length=_MOST_WAITS)] | None = None
+    parked_s: Annotated[tuple[_Parked, ...], Field(max_length=_MOST_WAITS)] | None = None
+    retry_after_max_s: _Parked | None = None
+
+    def over(self, base: Schedule) -> Schedule:
+        """``base`` with what is said here."""
+        most_s = self.retry_after_max_s
+        return replace(
+            base,
+            quick=base.quick if self.quick_s is None else self.quick_s,
+            parked=base.parked if self.parked_s is None else self.parked_s,
+            retry_after_max_s=base.retry_after_max_s if most_s is None else most_s,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPlan(Waits):
+    """A partner's schedule, and what differs from it for some ``items``, by item code or item class."""
+
+    __pydantic_config__: ClassVar = FORBID_UNKNOWN
+    items: Mapping[str, Waits] = field(default_factory=dict)
+
+
+AS_THE_HOUSE: Final = RetryPlan()
+"""No difference from the house's schedule."""
+
+
+class Schedules:
+    """One partner's schedules. An item's own code goes before its class, its class before the partner's rule."""
+
+    def __init__(self, plan: RetryPlan, house: Schedule, class_of: Callable[[str], str | None]) -> None:
+        """``class_of`` says an item's class, by its code; None: it has none."""
+        self.common: Final = plan.over(house)
+        self._class_of = class_of
+        self._own = {key: waits.over(self.common) for key, waits in plan.items.items()}
+
+    def of(self, item: str | None) -> Schedule:
+        """The schedule of a message about ``item`` (None: about no item)."""
+        if item is None or not self._own:
+            return self.common
+        own = self._own.get(item)
+        if own is None:
+            own = self._own.get(self._class_of(item) or "")
+        return self.common if own is None else own

@@ -239,6 +239,8 @@ TRANSITIONS: Final[tuple[TypeRule, ...]] = (
     _of_broker("notice.deadline", "通知：时限（黄牌、红牌）", MessageClass.INITIAL),
     _of_operator("operator.paused", "运维：暂停"),
     _of_operator("operator.resumed", "运维：恢复"),
+    _of_operator("operator.limited", "运维：限流"),
+    _of_operator("operator.probed", "运维：探测"),
     _of_operator("operator.redriven", "运维：重投"),
     _of_operator("operator.returned", "运维：退回"),
     _of_operator("operator.skipped", "运维：跳过"),

@@ -9,9 +9,9 @@ from broker.core.message import BadRecord, from_record
 from broker.core.records import TopicPartition
 from broker.delivery.chores import Chores
 from broker.delivery.line import PartnerLine
-from broker.delivery.parking import works
 from broker.delivery.ports import Clock, Opening, Rows
 from broker.delivery.receipts import Ending
+from broker.delivery.retrying import works
 from broker.delivery.settlement import Settlement, awaited
 from broker.delivery.tenure import Entry, Tenure
 from broker.errors import Unreachable
@@ -20,6 +20,10 @@ from broker.store import awaiting, frames
 from connectors.base import Closed, Deferred, Delivered, Held, Misconfigured, Refused, Taken
 
 _AT_ONCE: Final = 500
+_LOOK_MS: Final = 5_000
+NEVER_RECEIPTED: Final = "never-receipted"
+"""The cause of a dossier whose message the partner took and never spoke of again. It holds no lane: what came
+behind it has gone on already."""
 
 
 class Asking:
@@ -34,17 +38,34 @@ class Asking:
         self._clock = clock
         self._draw = draw
         self._chores = Chores()
+        self._look_ms = 0
         self._asking: set[tuple[str, str, str]] = set()
 
     async def tick(self, held: Mapping[TopicPartition, tuple[PartnerLine, Tenure]]) -> None:
         """Start on messages whose receipts are overdue. Raises Unreachable."""
         now_ms = round(self._clock.now_s() * 1000)
-        for row in await self._store.read(awaiting.due, now_ms, _AT_ONCE):
+        if now_ms < self._look_ms:
+            return
+        self._look_ms = now_ms + _LOOK_MS
+        lines = {line.partner.id: line for line, _ in held.values()}
+        able = {
+            partner: line.guests.room
+            for partner, line in lines.items()
+            if line.flows() and line.open_at(now_ms) and line.guests.room
+        }
+        if not able:
+            return
+        for row in await self._store.read(awaiting.due, now_ms, _AT_ONCE, able):
             found = held.get(TopicPartition(outbox(row.partner), row.outbox_partition))
             name = (row.partner, row.source, row.id)
-            if found is not None and found[0].health.flows() and name not in self._asking:
-                self._asking.add(name)
-                self._chores.start(self._ask(*found, row, name))
+            if found is None or name in self._asking or not works(found[1]):
+                continue
+            if not able[row.partner]:
+                self._look_ms = now_ms  # more are due than there are slots: look again at once
+                continue
+            able[row.partner] -= 1
+            self._asking.add(name)
+            self._chores.start(self._ask(*found, row, name))
 
     async def close(self) -> None:
         await self._chores.close()
@@ -59,18 +80,18 @@ class Asking:
             entry = Entry(record, from_record(record), tenure, keys.get(row.case))
             entry.attempts = entry.counted = row.attempts
             answer = await line.attempt(entry)
-            if not works(tenure):
+            if not tenure.alive:
                 return
             match answer:
                 case None | Misconfigured() | Closed() | Held():
                     return
-                case Deferred(reason=reason, retry_after_s=retry_after_s):
-                    await self._ask_later(line, tenure, entry, reason, retry_after_s)
+                case Deferred():
+                    if not tenure.closing:
+                        await self._ask_later(line, tenure, entry, answer)
                     return
                 case Taken(within_s=within_s):
-                    due_s = self._clock.now_s() + within_s
-                    await self._store.call_durably(
-                        awaiting.put, [awaited(entry, tenure.partner, due_s=due_s)]
+                    await self._put(
+                        tenure, awaited(entry, tenure.partner, due_s=self._clock.now_s() + within_s)
                     )
                     return
                 case Delivered() | Refused():
@@ -84,22 +105,26 @@ class Asking:
             tenure.busy -= 1
             self._asking.discard(name)
 
-    async def _ask_later(
-        self, line: PartnerLine, tenure: Tenure, entry: Entry, reason: str, retry_after_s: float | None
-    ) -> None:
-        self._settlement.failed(entry, tenure.partner, "deferred", reason)
+    async def _ask_later(self, line: PartnerLine, tenure: Tenure, entry: Entry, answer: Deferred) -> None:
         entry.counted += 1
-        wait_s = line.schedule.next_after(entry.counted, self._draw(), retry_after_s)
+        schedule = line.schedules.of(entry.message.item)
+        wait_s = schedule.next_after(entry.counted, self._draw(), answer.retry_after_s)
         if wait_s is None:
-            ending = line.sender.undeliverable(
-                entry, "schedule-used-up", f"taken, but never receipted: {reason}"
-            )
+            self._settlement.failed(entry, tenure.partner, "deferred", answer.reason)
+            detail = f"taken, but never receipted: {answer.reason}"
+            ending = line.sender.undeliverable(entry, NEVER_RECEIPTED, detail)
             await self._settle_awaited(line, tenure, entry, ending)
             return
-        due_s = self._clock.now_s() + wait_s
-        await self._store.call_durably(awaiting.put, [awaited(entry, tenure.partner, due_s=due_s)])
+        due_ms = line.later_ms(round(self._clock.now_s() * 1000), wait_s)
+        self._settlement.failed(entry, tenure.partner, "deferred", answer.reason, due_ms)
+        await self._put(tenure, awaited(entry, tenure.partner, due_s=due_ms / 1000))
 
     async def _settle_awaited(self, line: PartnerLine, tenure: Tenure, entry: Entry, ending: Ending) -> None:
         await self._settlement.ended(entry, tenure.partner, line.sender.kind, ending)
         name = (entry.message.source, entry.message.id)
-        await self._store.call_durably(awaiting.remove, tenure.partner, [name])
+        await self._settlement.stored(
+            tenure, lambda connection: awaiting.remove(connection, tenure.partner, [name])
+        )
+
+    async def _put(self, tenure: Tenure, owed: awaiting.Awaited) -> None:
+        await self._settlement.stored(tenure, lambda connection: awaiting.put(connection, [owed]))

@@ -1,4 +1,4 @@
-"""One partner's line: lanes, limits and circuit at work on its connector.
+"""One partner's line: lanes, limits, levers and circuit at work on its connector.
 
 Nothing here waits: attempts start from :meth:`PartnerLine.pump`, answers come back by callback, timers bring
 a lane back after a failure. So a sick partner holds nothing but its own lanes.
@@ -9,25 +9,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, assert_never
+from typing import Final
 
 from broker.core.circuit import CircuitPolicy
-from broker.core.directory import Partner
+from broker.core.directory import Limits, Partner
 from broker.core.ids import CaseId
 from broker.core.lanes import Lanes
-from broker.core.receipts import Outcome
-from broker.core.schedule import Schedule
+from broker.core.schedule import Schedules
+from broker.delivery.answers import Answers, Park
+from broker.delivery.guests import Guests
 from broker.delivery.health import Health
 from broker.delivery.holding import Holding
+from broker.delivery.lease import Lease
 from broker.delivery.ports import Clock
 from broker.delivery.receipts import Ending
 from broker.delivery.sending import Sender
 from broker.delivery.settlement import Settlement
 from broker.delivery.tenure import Entry, Tenure
-from connectors.base import Answer, Closed, Deferred, Delivered, Held, Misconfigured, Parcel, Refused, Taken
+from connectors.base import Answer, Closed, Deferred, Misconfigured, Parcel
 
 _BATCH_BYTES: Final = 4 << 20
-Park = Callable[["PartnerLine", Entry, Sequence[Entry], float, str], None]
+_LEASE_S: Final = 0.1
 
 
 class PartnerLine:
@@ -38,36 +40,101 @@ class PartnerLine:
         partner: Partner,
         sender: Sender,
         *,
-        schedule: Schedule,
+        schedules: Schedules,
         policy: CircuitPolicy,
         settlement: Settlement,
+        lease: Lease,
         park: Park,
         clock: Clock,
         draw: Callable[[], float],
     ) -> None:
+        limits = partner.limits
         self.partner: Final = partner
         self.sender: Final = sender
-        self.schedule: Final = schedule.with_parked(partner.retry_after_s)
+        self.schedules: Final = schedules
+        self.limits = limits
+        """Those in force: the directory's, or an operator's."""
+        self.paused = False
+        self.closed = False
         self.lanes: Final[Lanes[CaseId, Entry]] = Lanes(
-            in_flight=partner.limits.in_flight, per_second=partner.limits.per_second
+            in_flight=limits.in_flight, per_second=limits.per_second
         )
-        self.health: Final = Health(partner.id, clock, policy, self.kick)
-        self._holding = Holding(partner.id, sender, settlement) if sender.features.holds else None
-        self._slots = asyncio.Semaphore(max(1, partner.limits.in_flight // 4))
-        """For attempts outside the lanes, so that a pile of parked cases does not overrun the partner."""
-        self._settlement = settlement
-        self._park = park
+        supposed_per_s = limits.per_second or float(limits.in_flight)
+        self.health: Final = Health(partner.id, clock, policy, self.kick, supposed_per_s=supposed_per_s)
+        self.guests: Final = Guests(self.lanes, self.health, sender, flows=self.flows, kick=self.kick)
+        self._holding = Holding(partner.id, sender, settlement, lease) if sender.features.holds else None
+        self._answers = Answers(self, settlement=settlement, park=park, clock=clock, draw=draw)
+        self._lease = lease
         self._clock = clock
         self._draw = draw
         self._loop = asyncio.get_running_loop()
+        self._sent = 0
         self._kicked = False
-        self._closed = False
         self._timer: asyncio.TimerHandle | None = None
+        self._batch = 1
+        self.limit(limits)
+
+    def flows(self) -> bool:
+        """Whether deliveries go out as usual. Otherwise nothing is counted, parked or used up."""
+        return not self.paused and not self.closed and self.health.flows()
 
     @property
     def trouble(self) -> str | None:
         """Why nothing goes to this partner now; None while it does."""
+        if self.paused:
+            return "paused by an operator"
         return self.health.trouble or (self._holding.trouble if self._holding is not None else None)
+
+    @property
+    def sent(self) -> int:
+        """Attempts begun so far."""
+        return self._sent + self.guests.sent
+
+    @property
+    def waiting(self) -> int:
+        """Messages in memory that are not in flight."""
+        held = self._holding.waiting if self._holding is not None else 0
+        return max(0, self.lanes.entries - self.lanes.in_flight) + held
+
+    # an operator's levers
+
+    def limit(self, limits: Limits) -> None:
+        """Other limits from now on. What is in flight beyond lower ones ends as ever."""
+        self.limits = limits
+        self.lanes.limit(in_flight=limits.in_flight, per_second=limits.per_second)
+        self.guests.limit(limits.in_flight)
+        self._batch = min(self.sender.features.batch, limits.batch)
+        self.kick()
+
+    def pause(self, *, paused: bool) -> None:
+        """Nothing goes out while paused; what is in flight ends."""
+        if self.paused is paused:
+            return
+        self.paused = paused
+        if self._holding is not None:
+            self._holding.pause(paused=paused)
+        self.kick()
+
+    def probe(self) -> None:
+        """Somebody asks whether the partner is there: at once, whatever its circuit says."""
+        now_s = self._clock.monotonic_s()
+        self.health.probe_at_once(now_s)
+        if self.paused or self.health.flows():
+            self.sender.probe(partial(self._probed, self.health.begin_probe(now_s)))
+        else:
+            self.kick()
+
+    # time
+
+    def open_at(self, at_ms: int) -> bool:
+        """Whether parked messages may be tried at this moment (UTC milliseconds)."""
+        return self.partner.office_hours.is_open(at_ms)
+
+    def later_ms(self, now_ms: int, wait_s: float) -> int:
+        """When a message that waits so long is tried again: within the partner's office hours."""
+        return self.partner.office_hours.not_before(now_ms + round(wait_s * 1000), self._draw())
+
+    # at work
 
     async def start(self) -> None:
         await self.sender.start()
@@ -76,7 +143,8 @@ class PartnerLine:
 
     async def close(self) -> None:
         """End what is in flight; it is as if it had not been tried."""
-        self._closed = True
+        self.closed = True
+        self.guests.send_away()
         if self._timer is not None:
             self._timer.cancel()
         if self._holding is not None:
@@ -99,6 +167,12 @@ class PartnerLine:
             self.lanes.drop(entry.message.case)
         for case in tenure.parked:
             self.lanes.drop(case)
+        if self._holding is not None:
+            self._holding.drop(tenure)
+
+    async def attempt(self, entry: Entry) -> Answer | Ending | None:
+        """One attempt outside the lanes (parked, or asked again). None: not now, and nothing is counted."""
+        return await self.guests.attempt(entry)
 
     def kick(self) -> None:
         """Pump once at the end of this turn of the loop, however many ask for it."""
@@ -109,41 +183,55 @@ class PartnerLine:
     def pump(self) -> None:
         """Start what may start now."""
         self._kicked = False
-        if self._closed:
+        if self.closed:
             return
         now_s = self._clock.monotonic_s()
-        most, normal = self.sender.features.batch, self.partner.limits.in_flight
-        while True:
-            if not self.health.flows():
-                self._probe(now_s)
-                return
-            room = self.health.room(now_s, normal) - self.lanes.in_flight
+        if self.paused:
+            self.guests.send_away()
+            self._wake_in(None)
+        elif not self._lease.holds(now_s):
+            self._wake_in(_LEASE_S)  # frozen or cut off: somebody else may hold the partitions by now
+        elif self.health.flows():
+            self._start(now_s)
+        else:
+            self.guests.send_away()
+            self._probe(now_s)
+
+    def _start(self, now_s: float) -> None:
+        lanes, guests, most = self.lanes, self.guests, self._batch
+        while self.health.flows():  # a message that is not sent may open the circuit
+            room = self._room(now_s)
+            if room and guests:
+                room -= guests.admit(now_s, guests.due(room))
             if room <= 0:
-                return
+                break
             if most == 1:
-                entries = self.lanes.ready(now_s, room)
+                entries = lanes.ready(now_s, room)
                 for entry in entries:
                     self._attempt((entry,), probe=False)
             else:
-                entries = self.lanes.ready(now_s, min(room, most), _BATCH_BYTES)
+                entries = lanes.ready(now_s, min(room, most), _BATCH_BYTES)
                 if entries:
                     self._attempt(entries, probe=False)
-            if not entries:
-                self._wake_in(self.lanes.wait_s(now_s))
-                return
+            self.health.started(len(entries))
+            guests.passed(len(entries))
+            if not entries or not lanes.waiting:
+                guests.admit(now_s, room - len(entries))
+                break
+        self._wait(now_s)
 
-    async def attempt(self, entry: Entry) -> Answer | Ending | None:
-        """One attempt outside the lanes (parked, or asked again). None: not now, and nothing is counted."""
-        async with self._slots:
-            if not self.health.flows() or self._closed:
-                return None
-            parcel = self.sender.parcel(entry)
-            if not isinstance(parcel, Parcel):
-                return parcel
-            answer = (await self.sender.deliver((parcel,)))[0]
-            self.health.judge(answer, probe=False)
-        sick = isinstance(answer, Deferred | Misconfigured | Closed)
-        return None if sick and not self.health.flows() else answer
+    def _room(self, now_s: float) -> int:
+        room = self.health.room(now_s, self.limits.in_flight) - self.lanes.in_flight
+        return self.health.paced(now_s, room) if room > 0 else 0
+
+    def _wait(self, now_s: float) -> None:
+        """All that may start has started: come back when the rate, or the recovery, allows more."""
+        waiting = bool(self.lanes.waiting or self.guests)
+        pace_s = self.health.pace_s(now_s, waiting=waiting)
+        wait_s = None
+        if waiting and self.lanes.in_flight < self.limits.in_flight:
+            wait_s = max(pace_s, self.lanes.token_wait_s(now_s)) or None
+        self._wake_in(wait_s)
 
     def _attempt(self, entries: Sequence[Entry], *, probe: bool) -> None:
         parcels: list[Parcel] = []
@@ -156,81 +244,26 @@ class PartnerLine:
                 sent.append(entry)
             else:
                 self.health.unsent(probe=probe)
-                self._settle(entry, parcel)
+                self._answers.settle(entry, parcel)
         if parcels:
+            self._sent += len(parcels)
             self.sender.send(parcels, partial(self._answered, sent, probe))
 
     def _answered(self, entries: Sequence[Entry], probe: bool, answers: Sequence[Answer]) -> None:
+        if not self.closed:
+            self._judge(answers, probe=probe)
         for entry, answer in zip(entries, answers, strict=True):
-            if not self._closed:
-                self.health.judge(answer, probe=probe)
-            self._settle(entry, answer)
+            self._answers.settle(entry, answer)
         self.kick()
 
-    def _settle(self, entry: Entry, answer: Answer | Ending) -> None:
-        """Exactly one of: settled, held, put back, parked; and the tenure's ``busy`` goes down with it."""
-        if not entry.tenure.alive or self._closed:
-            self.lanes.settled(entry.message.case)
-            entry.tenure.busy -= 1
-            return
-        match answer:
-            case Ending():
-                self._end(entry, answer)
-            case Delivered() | Refused():
-                self._end(entry, self.sender.ending(entry, answer))
-            case Taken(within_s=within_s):
-                self.lanes.settled(entry.message.case)
-                self._settlement.taken(entry, self.partner.id, within_s, partial(_finish, entry))
-            case Held():
-                self.lanes.settled(entry.message.case)
-                _finish(entry)
-            case Deferred():
-                self._settlement.failed(entry, self.partner.id, "deferred", answer.reason)
-                self._defer(entry, answer)
-            case Misconfigured(reason=reason) | Closed(reason=reason):
-                self._settlement.failed(entry, self.partner.id, "misconfigured", reason)
-                self._put_back(entry)
-            case _:
-                assert_never(answer)
-
-    def _end(self, entry: Entry, ending: Ending) -> None:
-        self.lanes.settled(entry.message.case)
-        self._settlement.end(entry, self.partner.id, self.sender.kind, ending, partial(_finish, entry))
-        if ending.outcome is not Outcome.DELIVERED:
-            self._settlement.failed(entry, self.partner.id, ending.outcome.value, ending.detail or "")
-
-    def _defer(self, entry: Entry, answer: Deferred) -> None:
-        if entry.tenure.closing or not self.health.flows():
-            self._put_back(entry)  # the partner is down: nothing is counted
-            return
-        entry.counted += 1
-        wait_s = self.schedule.next_after(entry.counted, self._draw(), answer.retry_after_s)
-        case = entry.message.case
-        if wait_s is not None and not self.schedule.parks(wait_s):
-            self.lanes.hold(case)
-            entry.tenure.busy -= 1
-            self._loop.call_later(wait_s, self._release, entry)
-            return
-        behind = self.lanes.park(case)
-        for each in behind:
-            each.tenure.busy += 1
-        # A schedule that has no parked part ends at once: due now, it is found used up and goes to the desk.
-        self._park(self, entry, behind, wait_s or 0.0, answer.reason)
-
-    def _put_back(self, entry: Entry) -> None:
-        """To the head of its lane, as if it had not been tried; other lanes have their turn first."""
-        case = entry.message.case
-        entry.tenure.busy -= 1
-        if entry.tenure.closing:
-            self.lanes.settled(case)
-            return
-        self.lanes.hold(case)
-        self.lanes.release(case)
-
-    def _release(self, entry: Entry) -> None:
-        if entry.tenure.alive and not entry.tenure.closing and not self._closed:
-            self.lanes.release(entry.message.case)
-            self.kick()
+    def _judge(self, answers: Sequence[Answer], *, probe: bool) -> None:
+        """A request that failed as a whole says one thing of the partner, however many messages were in it."""
+        first = answers[0]
+        failed = isinstance(first, Deferred | Misconfigured | Closed)
+        if failed and len(answers) > 1 and answers.count(first) == len(answers):
+            answers = (first,)
+        for answer in answers:
+            self.health.judge(answer, probe=probe)
 
     def _probe(self, now_s: float) -> None:
         """While the circuit is open one message at a time finds out whether the partner is back."""
@@ -239,12 +272,13 @@ class PartnerLine:
             if entries:
                 self._attempt(entries, probe=True)
             else:
-                self.sender.probe(self._probed)
+                self.sender.probe(partial(self._probed, True))
         self._wake_in(self.health.probe_in_s(now_s))
 
-    def _probed(self, answer: Answer) -> None:
-        self.health.judge(answer, probe=True)
-        self.kick()
+    def _probed(self, probe: bool, answer: Answer) -> None:
+        if not self.closed:
+            self.health.judge(answer, probe=probe)
+            self.kick()
 
     def _wake_in(self, wait_s: float | None) -> None:
         if self._timer is not None:
@@ -254,10 +288,3 @@ class PartnerLine:
             self._timer = self._loop.call_later(wait_s, self.pump)
         elif wait_s is not None:
             self.kick()
-
-
-def _finish(entry: Entry) -> None:
-    tenure = entry.tenure
-    tenure.busy -= 1
-    if tenure.alive:
-        tenure.finish(entry.record.position.offset)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 from sqlalchemy import Connection
 
@@ -30,7 +30,15 @@ class Reader(Protocol):
     def seek(self, partition: TopicPartition, offset: int) -> None: ...
     async def commit(self, commits: Mapping[TopicPartition, Commit]) -> None: ...
     async def committed(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, Commit]: ...
+    async def ends(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]: ...
     async def subscribe(self, topics: Iterable[str]) -> None: ...
+
+
+@runtime_checkable
+class Vouched(Protocol):
+    """A reader that can say when the group last confirmed its membership (monotonic seconds)."""
+
+    def heard_s(self) -> float: ...
 
 
 OnPartitions = Callable[[frozenset[TopicPartition]], Awaitable[None]]

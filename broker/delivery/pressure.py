@@ -18,9 +18,7 @@ class Pressure:
 
     def weigh(self, reader: Reader, line: PartnerLine, tenure: Tenure) -> None:
         """Pause a partition that has more in hand than it may."""
-        if not tenure.paused and tenure.pending_bytes > self._quota(
-            line, self._held.partitions()[tenure.partner]
-        ):
+        if not tenure.paused and tenure.pending_bytes > self._quota(line):
             tenure.paused = True
             reader.pause([tenure.place])
 
@@ -29,18 +27,17 @@ class Pressure:
         paused = [tenure for tenure in self._held.tenures.values() if tenure.paused]
         if not paused:
             return
-        counts = self._held.partitions()
         for tenure in paused:
             line = self._held.line_of(tenure)
-            if line is None or tenure.pending_bytes > self._quota(line, counts[tenure.partner]) // 2:
+            if line is None or tenure.pending_bytes > self._quota(line) // 2:
                 continue
             tenure.paused = False
             reader.resume([tenure.place])
 
-    def _quota(self, line: PartnerLine, partitions: int) -> int:
-        """Bytes of one partition in hand. While a circuit is open its backlog stays in Kafka."""
+    def _quota(self, line: PartnerLine) -> int:
+        """Bytes of one partition in hand. While nothing goes out its backlog stays in Kafka."""
         floor = self._options.partner_floor_bytes
         share = floor
-        if line.health.flows():
+        if line.flows():
             share = max(floor, self._options.memory_bytes // max(1, len(self._held.lines)))
-        return min(line.partner.limits.queue_bytes, share) // max(1, partitions)
+        return min(line.limits.queue_bytes, share) // max(1, self._held.partitions[line.partner.id])

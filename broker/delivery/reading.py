@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import Final
 
-from broker.core.ids import BROKER, CaseId, MessageId, Party
+from broker.core.ids import BROKER, CaseId
 from broker.core.message import BadRecord, Message, from_record
 from broker.core.records import Record, TopicPartition
+from broker.delivery.before import NOTHING, Before, Read, look_back
+from broker.delivery.blocking import releases_only
+from broker.delivery.desk import Desk
 from broker.delivery.held import Held
 from broker.delivery.line import PartnerLine
 from broker.delivery.parking import Parking
 from broker.delivery.ports import Opening, Reader, Rows
 from broker.delivery.pressure import Pressure
+from broker.delivery.recall import Recall
+from broker.delivery.receipts import is_receipted
 from broker.delivery.settlement import Settlement
 from broker.delivery.tenure import Entry, Tenure
 from broker.errors import Unreachable
-from broker.store import awaiting, mailbox, marks, messages, parked
 from broker.telemetry import REPEATED
-
-_CATCH_UP_MS: Final = 5_000
-"""Clocks of this machine and of the log may differ by this much when it is asked what was there before."""
-
-Read = Sequence[tuple[Record, Message | BadRecord]]
 
 
 class Reading:
@@ -37,43 +36,48 @@ class Reading:
         papers: Opening,
         settlement: Settlement,
         parking: Parking,
+        desk: Desk,
         pressure: Pressure,
+        recall: Recall,
     ) -> None:
         self._held = held
         self._store = store
         self._papers = papers
         self._settlement = settlement
         self._parking = parking
+        self._desk = desk
         self._pressure = pressure
+        self._recall = recall
 
     async def prepare(self, reader: Reader) -> None:
         """Tell every fresh tenure where it begins and what was seen before it. Raises Unreachable."""
         fresh = [tenure for tenure in self._held.tenures.values() if not tenure.prepared]
         if not fresh:
             return
-        committed = await reader.committed([tenure.place for tenure in fresh])
+        commits, ends = await self._recall.commits(reader, [tenure.place for tenure in fresh])
         for tenure in fresh:
-            line = self._held.line_of(tenure)
+            line, place = self._held.line_of(tenure), tenure.place
             if line is None:
                 continue
-            stored = await self._store.read(marks.read, *tenure.place)
+            found = await self._recall.recall(place, commits.get(place), ends[place])
             await self._parking.load(line, tenure)
             if not self._held.is_current(tenure):
                 continue
-            commit = committed.get(tenure.place)
-            tenure.prepare(commit.offset if commit is not None else 0, stored)
-            reader.resume([tenure.place])
-            if commit is not None or tenure.again:
-                reader.seek(tenure.place, tenure.next)
+            found.tell(place)
+            tenure.prepare(found.offset, found.marks, found.known, found.digest, there=found.end)
+            reader.resume([place])
+            if found.committed or tenure.again:
+                reader.seek(place, tenure.next)
 
     async def take(self, reader: Reader, polled: Mapping[TopicPartition, Sequence[Record]]) -> None:
         """Hand records to their lines. Raises Unreachable; they are then read again."""
         # A rebalance may come at every await: only the tenure that read a record may have it.
         tenures = {place: tenure for place in polled if (tenure := self._held.tenures.get(place)) is not None}
         read = {place: _read(polled[place]) for place in tenures}
+        await asyncio.sleep(0)  # answers that came meanwhile go first: a busy case must not wait for a poll
         try:
             keys = await self._papers.keys(_cases(read.values()))
-            settled = {place: await self._settled(tenures[place], each) for place, each in read.items()}
+            before = await look_back(self._store, tenures, read)
         except Unreachable:
             for tenure in tenures.values():
                 self._go_back(reader, tenure, polled)
@@ -85,7 +89,7 @@ class Reading:
             if line is None or not tenure.prepared:
                 self._go_back(reader, tenure, polled)
                 continue
-            self._hand_over(line, tenure, read[place], settled[place], keys)
+            self._hand_over(line, tenure, read[place], before.get(place, NOTHING), keys)
             self._pressure.weigh(reader, line, tenure)
 
     def _go_back(
@@ -99,7 +103,7 @@ class Reading:
         line: PartnerLine,
         tenure: Tenure,
         read: Read,
-        settled: Collection[int],
+        before: Before,
         keys: Mapping[CaseId, bytes],
     ) -> None:
         for record, message in read:
@@ -108,33 +112,44 @@ class Reading:
                 continue  # read twice within one assignment
             if isinstance(message, BadRecord):
                 tenure.begin(record, None)
+                if tenure.was_finished(offset):
+                    tenure.finish(offset)
+                    continue
                 done = partial(_finish, tenure, offset)
-                self._settlement.unreadable(record, tenure.partner, str(message), done)
+                self._settlement.unreadable(record, tenure, str(message), done)
                 continue
-            if not tenure.begin(record, message.source_position) or offset in settled:
+            rises = tenure.begin(record, message.source_position)
+            if rises and tenure.blocked:
+                _release(tenure, message, offset)
+            if not rises or tenure.was_finished(offset) or offset in before.settled:
                 tenure.finish(offset)
                 REPEATED.labels(stage="delivery").inc()
                 continue
+            if releases_only(message, tenure.partner):
+                tenure.finish(offset)
+                continue
             entry = Entry(record, message, tenure, keys.get(message.case))
+            if before.made:
+                made = before.made.get((message.source, message.id, message.redrive))
+                entry.attempts, entry.counted = made or (0, 0)
             tenure.enter(entry)
+            if tenure.blocked and self._stays_behind(line, entry):
+                continue
             if not line.add(entry):
                 self._parking.append(tenure, entry)
 
-    async def _settled(self, tenure: Tenure, read: Read) -> set[int]:
-        """Which of the records that were there at assignment are settled, parked, held or awaited already."""
-        before = tenure.assigned_ms + _CATCH_UP_MS
-        offsets: dict[tuple[Party, MessageId], int] = {}
-        for record, message in read:
-            if isinstance(message, Message) and record.timestamp_ms <= before:
-                offsets[message.source, message.id] = record.position.offset
-        if not offsets:
-            return set()
-        known = await self._store.read(messages.settled, list(offsets))
-        found = {offsets[name] for name in known}
-        where = (tenure.partner, tenure.place.partition, list(offsets.values()))
-        for rows in (parked.known, mailbox.known, awaiting.known):
-            found |= await self._store.read(rows, *where)
-        return found
+    def _stays_behind(self, line: PartnerLine, entry: Entry) -> bool:
+        """Whether a message of a case that is on the desk goes there too, or is there already."""
+        tenure, message, offset = entry.tenure, entry.message, entry.record.position.offset
+        if message.case not in tenure.blocked:
+            return False
+        if tenure.blocked.on_desk(message.case, message.name, offset):
+            self._desk.behind(line, entry)  # a kill came: it may not have been told
+            return True
+        if message.redrive or not is_receipted(message):
+            return False  # a receipt opens no dossier: on the desk nobody could ever bring it home
+        self._desk.behind(line, entry)
+        return True
 
 
 def _read(records: Sequence[Record]) -> Read:
@@ -154,6 +169,16 @@ def _cases(batches: Collection[Read]) -> set[CaseId]:
         for _, message in batch
         if isinstance(message, Message) and message.source != BROKER
     }
+
+
+def _release(tenure: Tenure, message: Message, offset: int) -> None:
+    """A redriven message, or word of one returned or skipped: it holds its case back no longer."""
+    name = message.name if message.redrive else message.correlation
+    if name is None or not (message.redrive or releases_only(message, tenure.partner)):
+        return
+    released = tenure.blocked.release(message.case, name, tenure.partner, offset)
+    if released is not None:
+        tenure.unblocked.append(released)
 
 
 def _finish(tenure: Tenure, offset: int) -> None:

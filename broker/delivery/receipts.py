@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from broker.core.ids import BROKER, PartnerId
-from broker.core.message import Message, MessageClass, to_headers, value_digest
-from broker.core.receipts import Outcome, Receipt
-from broker.core.records import NewRecord, Record
+from broker.core.message import Message, MessageClass, make_message, to_headers, value_digest
+from broker.core.receipts import Outcome, make_receipt
+from broker.core.records import NewRecord, Record, make_new_record
 from broker.delivery.ports import Encoder
 from broker.log.topics import DESK, LEDGER
 
@@ -38,7 +38,7 @@ def receipt_record(
 ) -> NewRecord:
     """The receipt or notice to the sender of ``message``, as a record of the same case on the ledger."""
     at = datetime.fromtimestamp(ending.at_s, UTC)
-    receipt = Receipt(
+    receipt = make_receipt(
         acknowledged=message.name,
         recipient=recipient,
         outcome=ending.outcome,
@@ -50,9 +50,10 @@ def receipt_record(
         answer_code=ending.code,
         detail=ending.detail or None,
         reference=ending.reference,
+        redrive=message.redrive,
     )
     value = codec.encode(receipt.type, receipt.to_datum())
-    said = Message(
+    said = make_message(
         id=receipt.id,
         source=BROKER,
         type=receipt.type,
@@ -71,7 +72,7 @@ def receipt_record(
         traceparent=message.traceparent,
         source_position=record.position,
     )
-    return NewRecord(topic=LEDGER, key=record.key, value=value, headers=to_headers(said))
+    return make_new_record(topic=LEDGER, key=record.key, value=value, headers=to_headers(said))
 
 
 def desk_record(record: Record, partner: PartnerId, connector: str, *, cause: str, detail: str) -> NewRecord:

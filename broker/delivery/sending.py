@@ -13,11 +13,23 @@ from broker.delivery.ports import Clock, Opening
 from broker.delivery.receipts import Ending
 from broker.delivery.tenure import Entry
 from broker.errors import Corrupt
-from broker.telemetry import DELIVERIES, DELIVERY_SECONDS, ROAD
-from connectors.base import Answer, Connector, Deferred, Delivered, Parcel, Refused, Submits
+from broker.telemetry import DELIVERIES, DELIVERY_SECONDS, RETRIES, ROAD
+from connectors.base import (
+    Answer,
+    Closed,
+    Connector,
+    Deferred,
+    Delivered,
+    Held,
+    Misconfigured,
+    Parcel,
+    Refused,
+    Submits,
+    Taken,
+)
 from connectors.mapping import MappingConflict, PartnerMapping
 
-_RESULTS: Final = ("delivered", "taken", "held", "refused", "deferred", "misconfigured", "closed")
+_RESULTS: Final = (Delivered, Taken, Held, Refused, Deferred, Misconfigured, Closed)
 Answers = Callable[[Sequence[Answer]], None]
 
 
@@ -35,13 +47,18 @@ class Sender:
         self._papers = papers
         self._clock = clock
         self._chores = Chores()
-        self._results = {name: DELIVERIES.labels(partner=partner.id, result=name) for name in _RESULTS}
+        self._results = {
+            kind: DELIVERIES.labels(partner=partner.id, result=kind.__name__.lower()) for kind in _RESULTS
+        }
+        self._untold: dict[type[Answer], int] = dict.fromkeys(_RESULTS, 0)
+        self._retries = RETRIES.labels(partner=partner.id)
         self._seconds = DELIVERY_SECONDS.labels(partner=partner.id)
 
     async def start(self) -> None:
         await self.connector.start()
 
     async def close(self) -> None:
+        self.tell()
         await self._chores.close()
         await self.connector.close()
 
@@ -59,6 +76,8 @@ class Sender:
             return self.undeliverable(entry, "record-unreadable", str(corrupt))
         ROAD.on_step("delivery.opened")
         entry.attempts += 1
+        if entry.attempts > 1:
+            self._retries.inc()
         return Parcel(
             message=message,
             record=entry.record,
@@ -82,6 +101,13 @@ class Sender:
         except Exception as fault:  # a fault of the connector is this partner's, never the stage's
             answers = [Deferred(reason=f"the connector failed: {type(fault).__name__}")] * len(parcels)
         return self._heard(parcels, answers)
+
+    def tell(self) -> None:
+        """Put what was counted since the last time into the metrics: a counter's lock for each answer is too dear."""
+        for kind, count in self._untold.items():
+            if count:
+                self._results[kind].inc(count)
+                self._untold[kind] = 0
 
     def probe(self, done: Callable[[Answer], None]) -> None:
         """Ask without a message whether the partner is there; ``done`` is called later."""
@@ -117,7 +143,7 @@ class Sender:
         if len(answers) != len(parcels):
             answers = [Deferred(reason="the connector's answers do not match")] * len(parcels)
         for answer in answers:
-            self._results[type(answer).__name__.lower()].inc()
+            self._untold[type(answer)] += 1
         return answers
 
     async def _deliver(self, parcels: Sequence[Parcel], done: Answers) -> None:

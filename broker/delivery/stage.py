@@ -11,30 +11,33 @@ from typing import Final
 from broker.core import circuit, schedule
 from broker.core.circuit import CircuitPolicy
 from broker.core.directory import Directory, Partner
-from broker.core.documents import DocumentInvalid
 from broker.core.ids import PartnerId
-from broker.core.records import TopicPartition
-from broker.core.schedule import Schedule
+from broker.core.levers import Levers
+from broker.core.schedule import Schedule, Schedules
 from broker.delivery.asking import Asking
 from broker.delivery.commits import Commits
+from broker.delivery.desk import Desk
+from broker.delivery.following import Following
 from broker.delivery.held import Held
+from broker.delivery.lease import Lease
 from broker.delivery.line import PartnerLine
+from broker.delivery.membership import Membership
 from broker.delivery.options import DeliveryOptions
 from broker.delivery.parking import Parking
-from broker.delivery.ports import Clock, Encoder, Ledger, Links, Opening, Reader, ReaderFactory, Rows
+from broker.delivery.ports import Clock, Encoder, Ledger, Links, Opening, ReaderFactory, Rows
 from broker.delivery.pressure import Pressure
 from broker.delivery.reading import Reading
+from broker.delivery.recall import Recall
+from broker.delivery.reporting import Reporting
+from broker.delivery.retrying import Retrying
 from broker.delivery.sending import Sender
 from broker.delivery.settlement import Settlement
+from broker.delivery.stalling import Stalling
 from broker.errors import Unreachable
-from broker.log.topics import outbox
-from broker.telemetry import ROAD, get_log
+from broker.telemetry import get_log
 
 _LOG: Final = get_log("delivery")
 _BACK_OFF_S: Final = 1.0
-_ASK_S: Final = 5.0
-_STEP_S: Final = 0.01
-_SMALL: Final = 100
 
 
 class SystemClock:
@@ -52,6 +55,7 @@ class Delivery:
 
     Guarantees: in order per case and partner; nothing is committed that is not delivered and receipted, on
     the desk, or durably parked, held or awaited; a partner's faults cost no other partner a slot or a byte.
+    ``session_s`` is the group's session time-out, ``worker`` this process's name among those that share.
     """
 
     def __init__(
@@ -65,13 +69,15 @@ class Delivery:
         codec: Encoder,
         directory: Callable[[], Directory],
         links: Links,
+        levers: Callable[[], Mapping[PartnerId, Levers]] = dict,
+        worker: str = "delivery",
+        session_s: float = 10.0,
         clock: Clock | None = None,
         draw: Callable[[], float] = random.random,
         retries: Schedule = schedule.HOUSE,
         policy: CircuitPolicy = circuit.HOUSE,
     ) -> None:
         self._options = options
-        self._make_reader = reader
         self._directory = directory
         self._links = links
         self._clock: Clock = clock or SystemClock()
@@ -80,32 +86,56 @@ class Delivery:
         self._policy = policy
         self._papers = papers
         self._held = Held()
+        self._lease = Lease(self._clock, session_s)
         self._settlement = Settlement(
             codec=codec,
             ledger=ledger,
             store=store,
             clock=self._clock,
+            lease=self._lease,
             write_deadline_s=options.write_deadline_s,
             gather_s=options.gather_s,
         )
+        desk = Desk(store, self._settlement)
+        retrying = Retrying(
+            store=store,
+            papers=papers,
+            settlement=self._settlement,
+            desk=desk,
+            clock=self._clock,
+            draw=draw,
+        )
         self._parking = Parking(
-            store=store, papers=papers, settlement=self._settlement, clock=self._clock, draw=draw
+            store=store, retrying=retrying, desk=desk, settlement=self._settlement, clock=self._clock
         )
         self._asking = Asking(
             store=store, papers=papers, settlement=self._settlement, clock=self._clock, draw=draw
         )
-        self._pressure = Pressure(options, self._held)
-        self._reading = Reading(
+        pressure = Pressure(options, self._held)
+        reading = Reading(
             held=self._held,
             store=store,
             papers=papers,
             settlement=self._settlement,
             parking=self._parking,
-            pressure=self._pressure,
+            desk=desk,
+            pressure=pressure,
+            recall=Recall(store, trust_foreign=options.trust_foreign_notes),
         )
-        self._commits = Commits(self._held, store)
-        self._reader: Reader | None = None
-        self._subscribed: frozenset[str] = frozenset()
+        self._following = Following(self._held, directory=directory, pulled=levers, make=self._make_line)
+        self._reporting = Reporting(self._held, store=store, clock=self._clock, worker=worker)
+        self._stalling = Stalling(self._held, lease=self._lease, clock=self._clock, stall_s=options.stall_s)
+        self._membership = Membership(
+            options,
+            self._held,
+            make_reader=reader,
+            reading=reading,
+            commits=Commits(self._held, store),
+            pressure=pressure,
+            lease=self._lease,
+            stalling=self._stalling,
+            clock=self._clock,
+        )
         self._stopping = asyncio.Event()
         self._trouble: str | None = "is starting"
 
@@ -115,7 +145,7 @@ class Delivery:
 
     def health(self) -> str | None:
         """None while the stage works, else a sentence on what it waits for. A sick partner is no fault of it."""
-        return self._trouble or self._settlement.trouble
+        return self._trouble or self._settlement.trouble or self._stalling.trouble
 
     def partner_troubles(self) -> Mapping[PartnerId, str]:
         """Why nothing goes to some partners now: open circuits, options that do not read."""
@@ -132,8 +162,11 @@ class Delivery:
                 self._poll(),
                 self._every(self._options.commit_s, self._commit),
                 self._every(self._options.parked_s, self._tick_parked),
-                self._every(_ASK_S, self._tick_asking),
+                self._every(self._options.parked_s, self._tick_asking),
                 self._every(self._options.directory_s, self._follow_directory),
+                self._every(self._options.levers_s, self._tend),
+                self._every(self._options.status_s, self._reporting.report),
+                self._every(min(5.0, self._options.stall_s / 4), self._watch),
             )
         ]
         stopped = asyncio.create_task(self._stopping.wait())
@@ -141,128 +174,70 @@ class Delivery:
             done, _ = await asyncio.wait({stopped, *chores}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()  # a chore ends only by a fault: the stage fails with it
-            await self._revoked(frozenset(self._held.tenures))
+            await self._membership.revoked(frozenset(self._held.tenures))
         finally:
             for task in (stopped, *chores):
                 task.cancel()
             await asyncio.gather(stopped, *chores, return_exceptions=True)
             await self._close()
+            await self._reporting.close()
             _LOG.info("stage_stopped", stage="delivery")
 
     # the directory
 
     async def _follow_directory(self) -> None:
         """Lines and subscription as the directory in force has them. Raises Unreachable, and is called again."""
-        partners = self._directory().partners
-        lines, faulty = self._held.lines, self._held.faulty
-        for identity in [each for each in lines if each not in partners]:
-            await lines.pop(identity).close()
-        for partner in partners.values():
-            known = lines[partner.id].partner if partner.id in lines else faulty.get(partner.id, (None,))[0]
-            if known != partner:
-                await self._renew_line(partner)
-        await self._subscribe(frozenset(outbox(partner) for partner in lines))
+        await self._membership.subscribe(await self._following.directory())
 
-    async def _renew_line(self, partner: Partner) -> None:
-        self._held.faulty.pop(partner.id, None)
-        old = self._held.lines.pop(partner.id, None)
-        try:
-            connector, mapping = self._links.connector(partner), self._links.mapping(partner)
-        except DocumentInvalid as invalid:
-            self._held.faulty[partner.id] = (partner, f"its options do not read: {invalid}")
-            _LOG.error("circuit_opened", partner=partner.id, reason="its options do not read")
-        else:
-            line = PartnerLine(
-                partner,
-                Sender(partner, connector, mapping, self._papers, self._clock),
-                schedule=self._schedule,
-                policy=self._policy,
-                settlement=self._settlement,
-                park=self._parking.park,
-                clock=self._clock,
-                draw=self._draw,
-            )
-            await line.start()
-            self._held.lines[partner.id] = line
-        if old is not None:
-            self._held.restart(partner.id, self._now_ms())
-            await old.close()
-
-    async def _subscribe(self, topics: frozenset[str]) -> None:
-        if topics == self._subscribed:
-            return
-        if self._reader is not None:
-            await self._reader.subscribe(topics)
-        else:
-            reader = self._make_reader(topics, assigned=self._assigned, revoked=self._revoked)
-            await reader.start()
-            self._reader = reader
-        self._subscribed = topics
-
-    # assignment and revocation
-
-    async def _assigned(self, places: frozenset[TopicPartition]) -> None:
-        """Nothing here may fail or wait: a tenure is prepared before its first record is taken."""
-        for place in places:
-            self._held.begin(place, self._now_ms())
-            _LOG.info("partition_assigned", topic=place.topic, partition=place.partition)
-
-    async def _revoked(self, places: frozenset[TopicPartition]) -> None:
-        """Let what is in flight end, for a bounded time; commit; then nothing of it counts any more."""
-        ending = [self._held.tenures[place] for place in places if place in self._held.tenures]
-        for tenure in ending:
-            tenure.closing = True
-            line = self._held.line_of(tenure)
-            if line is not None:
-                line.drop(tenure)
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self._options.drain_s
-        while any(each.busy for each in ending) and loop.time() < until:  # noqa: ASYNC110 - counts of many lines
-            await asyncio.sleep(_STEP_S)
-        try:
-            if self._reader is not None:
-                await self._commits.commit(self._reader)
-        except Unreachable as away:
-            _LOG.warning("dependency_lost", dependency="commit", reason=str(away))
-        for tenure in ending:
-            self._held.end(tenure)
-            _LOG.info("partition_revoked", topic=tenure.place.topic, partition=tenure.place.partition)
+    def _make_line(self, partner: Partner) -> PartnerLine:
+        connector, mapping = self._links.connector(partner), self._links.mapping(partner)
+        return PartnerLine(
+            partner,
+            Sender(partner, connector, mapping, self._papers, self._clock),
+            schedules=Schedules(
+                partner.retries, self._schedule, lambda item: self._directory().class_of(item)
+            ),
+            policy=self._policy,
+            settlement=self._settlement,
+            lease=self._lease,
+            park=self._parking.park,
+            clock=self._clock,
+            draw=self._draw,
+        )
 
     # chores
 
     async def _poll(self) -> None:
-        options = self._options
         while True:
-            reader = self._reader
-            if reader is None:
-                if not self._directory().partners:
-                    self._found()  # with nobody to deliver to, there is nothing to wait for
-                await asyncio.sleep(_STEP_S)
-                continue
+            if self._membership.reader is None and not self._directory().partners:
+                self._found()  # with nobody to deliver to, there is nothing to wait for
             try:
-                await self._reading.prepare(reader)
-                polled = await reader.poll(max_records=options.poll_records, wait_s=options.poll_wait_s)
-                if polled:
-                    ROAD.on_step("delivery.polled")
-                    await self._reading.take(reader, polled)
-                    if sum(map(len, polled.values())) < _SMALL:
-                        await asyncio.sleep(options.gather_s)
-                self._found()
+                if await self._membership.poll():
+                    self._found()
             except Unreachable as away:
                 self._lost(away)
                 await asyncio.sleep(_BACK_OFF_S)
 
     async def _commit(self) -> None:
         self._settlement.flush()
-        if self._reader is not None:
-            self._pressure.lighten(self._reader)
-            await self._commits.commit(self._reader)
+        await self._membership.commit()
 
     async def _tick_parked(self) -> None:
         self._parking.tick(self._held.at_work())
 
     async def _tick_asking(self) -> None:
         await self._asking.tick(self._held.at_work())
+
+    async def _tend(self) -> None:
+        now_s = self._clock.monotonic_s()
+        for line in self._held.lines.values():
+            line.health.count(now_s)
+            line.sender.tell()
+        await self._following.levers()
+
+    async def _watch(self) -> None:
+        if self._trouble is None and self._settlement.trouble is None:
+            await self._stalling.look(self._membership.reader)
 
     async def _every(self, seconds: float, work: Callable[[], Coroutine[None, None, None]]) -> None:
         while True:
@@ -282,13 +257,9 @@ class Delivery:
             _LOG.info("dependency_found", dependency="delivery")
         self._trouble = None
 
-    def _now_ms(self) -> int:
-        return round(self._clock.now_s() * 1000)
-
     async def _close(self) -> None:
         await self._parking.close()
         await self._asking.close()
         for line in self._held.lines.values():
             await line.close()
-        if self._reader is not None:
-            await self._reader.close()
+        await self._membership.close()

@@ -7,6 +7,7 @@ from datetime import datetime
 from broker.core.ids import BROKER, PartnerId
 from broker.core.message import (
     ACCEPTED_HEADER,
+    REDRIVE_HEADER,
     SOURCE_POSITION_HEADER,
     Message,
     MessageClass,
@@ -16,12 +17,12 @@ from broker.core.message import (
     value_digest,
 )
 from broker.core.problems import Refusal
-from broker.core.records import NewRecord, Record
+from broker.core.records import Headers, NewRecord, Position, Record
 from broker.core.routing import Refused
 from broker.log import topics
 from broker.log.codec import Codec
 
-_DERIVED_HEADERS = frozenset({ACCEPTED_HEADER, SOURCE_POSITION_HEADER})
+_DERIVED_HEADERS = frozenset({ACCEPTED_HEADER, SOURCE_POSITION_HEADER, REDRIVE_HEADER})
 NOTICE_REFUSED = "notice.refused"
 
 
@@ -31,7 +32,29 @@ def outbox_record(record: Record, to: PartnerId, outbox_partitions: int, accepte
     The outbox partition follows from the ledger partition, so that per outbox partition the source offsets
     of one ledger partition only rise: whatever does not rise is a repeat (design, promise 5).
     """
-    position = record.position
+    return _copied(record, to, outbox_partitions, accepted_at, record.position, ())
+
+
+def redriven_record(
+    original: Record, to: PartnerId, outbox_partitions: int, act: Position, number: int
+) -> NewRecord:
+    """The ledger record ``original`` once more for ``to``: the same bytes, its redrive's number, the act's place.
+
+    Derived from the act, so that source offsets still only rise; the time of acceptance is as ever the original's.
+    """
+    accepted_at = from_epoch_ms(original.timestamp_ms)
+    redrive = ((REDRIVE_HEADER, b"%d" % number),)
+    return _copied(original, to, outbox_partitions, accepted_at, act, redrive)
+
+
+def _copied(
+    record: Record,
+    to: PartnerId,
+    outbox_partitions: int,
+    accepted_at: datetime,
+    source: Position,
+    more: Headers,
+) -> NewRecord:
     kept = tuple(pair for pair in record.headers if pair[0] not in _DERIVED_HEADERS)
     return NewRecord(
         topic=topics.outbox(to),
@@ -40,9 +63,10 @@ def outbox_record(record: Record, to: PartnerId, outbox_partitions: int, accepte
         headers=(
             *kept,
             (ACCEPTED_HEADER, rfc3339(accepted_at).encode()),
-            (SOURCE_POSITION_HEADER, str(position).encode()),
+            (SOURCE_POSITION_HEADER, str(source).encode()),
+            *more,
         ),
-        partition=topics.outbox_partition(position.partition, outbox_partitions),
+        partition=topics.outbox_partition(source.partition, outbox_partitions),
     )
 
 

@@ -9,6 +9,8 @@ from broker.core.ids import PartnerId
 from broker.core.records import Commit, NewRecord, Position, Record, TopicPartition
 
 OnPartitions = Callable[[frozenset[TopicPartition]], Awaitable[None]]
+ReadAt = Callable[[Sequence[Position]], Awaitable[list[Record]]]
+"""Reads single records again (``broker.log.scan.read_at``). Raises ``Corrupt`` where the log has none, ``Unreachable``."""
 MakeTopics = Callable[[Collection[PartnerId]], Awaitable[object]]
 """Makes the outboxes of these partners, where they are not there."""
 

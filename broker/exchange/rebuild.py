@@ -2,7 +2,8 @@
 
 Only records that were routed are judged here; what lies beyond is left to the exchange, which routes it.
 Delivery is set back to the first message of each outbox partition that has no receipt, so that what it
-held (parked lanes, mailboxes) is taken up again; what has a receipt is skipped there.
+held (parked lanes, mailboxes) is taken up again; what has a receipt is skipped there. Lanes that wait for the
+desk are held again.
 Source: design, "The road" 1 and 5.
 """
 
@@ -11,21 +12,29 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
+from broker.core.desk import Dossier, is_control
 from broker.core.directory import EMPTY, Directory, read_directory
+from broker.core.ids import PartnerId
 from broker.core.message import BadRecord, Message, MessageClass, from_record
 from broker.core.records import Commit, Position, Record, TopicPartition
 from broker.errors import WrongUse
-from broker.exchange import batch
+from broker.exchange import batch, reading
+from broker.exchange.originals import read_originals
+from broker.exchange.ports import ReadAt
 from broker.log import group_admin, groups, scan, topics
 from broker.log.codec import Codec
 from broker.log.options import KafkaOptions
+from broker.store import blocked, desk, ledger_view, marks, messages
 from broker.store import directory as directory_rows
-from broker.store import ledger_view, marks, messages
+from broker.store.blocked import BlockedMessage
 from broker.store.engine import Store
+from broker.store.rows import Name
 
 _BATCH: Final = 2000
 _SESSION_MARGIN_S: Final = 3.0
@@ -59,9 +68,16 @@ async def rebuild(kafka: KafkaOptions, store: Store, codec: Codec, *, progress: 
         async for records in _chunks(
             scan.scan(kafka, topics.LEDGER, partitions=[partition], end={partition: until})
         ):
-            await _take_in(kafka, store, codec, partition, records)
+            await take_in(
+                store,
+                codec,
+                records,
+                read_at=partial(scan.read_at, kafka),
+                outbox_partitions=kafka.outbox_partitions,
+            )
             done += len(records)
             progress(done, total)
+    await _hold_lanes(kafka, store)
     set_back, again = await _set_delivery_back(kafka, store)
     return Rebuilt(records=done, set_back=set_back, again=again)
 
@@ -94,16 +110,19 @@ async def _routed_until(kafka: KafkaOptions) -> dict[int, int]:
     return until
 
 
-async def _take_in(
-    kafka: KafkaOptions, store: Store, codec: Codec, partition: int, records: list[Record]
+async def take_in(
+    store: Store, codec: Codec, records: Sequence[Record], *, read_at: ReadAt, outbox_partitions: int
 ) -> None:
+    """Judge the next records of one partition, and apply what they amount to; their outputs are there already."""
+    partition = records[0].position.partition
     since, version = (await store.read(ledger_view.positions, [partition])).get(partition, (0, ""))
     directory = await _directory(store, version)
-    reads = batch.read(records)
-    cases, names = batch.wanted(reads)
-    loaded = await store.read(ledger_view.load, cases, names)
+    reads = reading.read(records)
+    wanted = reading.wanted(reads)
+    loaded = await store.read(ledger_view.load, wanted.cases, wanted.names, wanted.desk)
+    originals = await read_originals(read_at, reads, loaded.messages)
     judged = batch.judge_batch(
-        reads, loaded, directory, codec=codec, outbox_partitions=kafka.outbox_partitions
+        reads, loaded, directory, originals, codec=codec, outbox_partitions=outbox_partitions
     )
     until = records[-1].position.offset + 1
     await store.call(ledger_view.apply, [judged.ledger_batch(partition, since, until)])
@@ -113,6 +132,40 @@ async def _directory(store: Store, version: str) -> Directory:
     if not version:
         return EMPTY
     return read_directory(json.loads(await store.read(directory_rows.documents, version)))
+
+
+async def _hold_lanes(kafka: KafkaOptions, store: Store) -> None:
+    """Lanes that wait for the desk wait again: each open blocking dossier holds its lane from its last record on."""
+    held: dict[PartnerId, dict[tuple[Name, int], Dossier]] = defaultdict(dict)
+    last: Dossier | None = None
+    while page := await store.read(desk.dossiers, after=last, limit=_BATCH):
+        last = page[-1]
+        for each in page:
+            if each.holds_its_lane:
+                held[each.partner][each.name, each.redrive] = each
+    for partner, dossiers in held.items():
+        await store.call(blocked.put, partner, await _on_the_outbox(kafka, partner, dossiers))
+
+
+async def _on_the_outbox(
+    kafka: KafkaOptions, partner: PartnerId, dossiers: Mapping[tuple[Name, int], Dossier]
+) -> list[BlockedMessage]:
+    """The records that went to the desk last, found on the partner's outbox by name and redrive."""
+    found: dict[Name, BlockedMessage] = {}
+    async for record in scan.scan(kafka, topics.outbox(partner)):
+        message = _message(record)
+        if message is None or is_control(message, partner):
+            continue
+        name = (message.source, message.id)
+        if (name, message.redrive) in dossiers:
+            found[name] = BlockedMessage(
+                case=message.case,
+                source=message.source,
+                id=message.id,
+                outbox_partition=record.position.partition,
+                outbox_offset=record.position.offset,
+            )
+    return list(found.values())
 
 
 async def _set_delivery_back(kafka: KafkaOptions, store: Store) -> tuple[int, int]:
@@ -137,19 +190,28 @@ async def _first_unsettled(
     seen: dict[int, int] = {}
     records = scan.scan(kafka, place.topic, partitions=[place.partition], end={place.partition: until})
     async for chunk in _chunks(records):
-        found = [(record, _message(record)) for record in chunk]
-        names = {(message.source, message.id) for _, message in found if message is not None}
-        settled = await store.read(messages.settled, names)
+        found = [(record, message) for record in chunk if (message := _message(record)) is not None]
+        ended = await _ended(store, [message for _, message in found], topics.partner_of(place.topic))
         for record, message in found:
-            if message is None:
-                continue
-            receipt = message.message_class is MessageClass.RECEIPT
-            if not receipt and (message.source, message.id) not in settled:
+            if (_name(message), message.redrive) not in ended:
                 return record.position.offset, seen
             source = message.source_position
             if source is not None:
                 seen[source.partition] = max(seen.get(source.partition, -1), source.offset)
     return until, seen
+
+
+async def _ended(store: Store, found: Sequence[Message], partner: PartnerId | None) -> set[tuple[Name, int]]:
+    """Those of these records, by name and redrive, that nobody need be brought: settled, receipts, control."""
+    names = {_name(message) for message in found if not message.redrive}
+    ended = {(name, 0) for name in await store.read(messages.settled, names)}
+    redriven = {(_name(message), message.redrive) for message in found if message.redrive}
+    ended |= await store.read(desk.settled, redriven)
+    for message in found:
+        receipt = message.message_class is MessageClass.RECEIPT
+        if receipt or (partner is not None and is_control(message, partner)):
+            ended.add((_name(message), message.redrive))
+    return ended
 
 
 async def _chunks(records: AsyncIterator[Record]) -> AsyncIterator[list[Record]]:
@@ -161,6 +223,10 @@ async def _chunks(records: AsyncIterator[Record]) -> AsyncIterator[list[Record]]
             chunk = []
     if chunk:
         yield chunk
+
+
+def _name(message: Message) -> Name:
+    return message.source, message.id
 
 
 def _message(record: Record) -> Message | None:

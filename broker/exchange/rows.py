@@ -6,19 +6,21 @@ import json
 from collections.abc import Mapping
 from typing import cast
 
+from broker.core.desk import Dossier
 from broker.core.directory import version_of
-from broker.core.ids import BROKER, MessageId, PartnerId
+from broker.core.ids import BROKER, MessageId
 from broker.core.message import Message, epoch_ms
 from broker.core.problems import Refusal
 from broker.core.records import Record
 from broker.core.routing import Settled
 from broker.errors import Corrupt
-from broker.log.codec import Codec
-from broker.store.rows import DirectoryRow, DossierRow, MessageRow, OutcomeRow
+from broker.store.rows import ActRow, DirectoryRow, MessageRow, OutcomeRow
 
 
-def message_row(record: Record, message: Message, refusal: Refusal | None = None) -> MessageRow:
-    """The row of a message; with ``refusal``, of one that changes nothing."""
+def message_row(
+    record: Record, message: Message, refusal: Refusal | None = None, *, owed: bool = True
+) -> MessageRow:
+    """The row of a message; with ``refusal``, of one that changes nothing; not ``owed``: that nobody is to get."""
     return MessageRow(
         source=message.source,
         id=message.id,
@@ -36,7 +38,7 @@ def message_row(record: Record, message: Message, refusal: Refusal | None = None
         ledger_partition=record.position.partition,
         ledger_offset=record.position.offset,
         accepted_at=record.timestamp_ms,
-        verdict="refused" if refusal else "applied",
+        verdict="refused" if refusal else "applied" if owed else "recorded",
         code=refusal.code if refusal else None,
         detail=refusal.detail if refusal else None,
     )
@@ -48,9 +50,10 @@ def _proof(message: Message) -> str:
     return "channel" if message.trusted_channel else "signature"
 
 
-def outcome_row(codec: Codec, record: Record, message: Message, settled: Settled) -> OutcomeRow:
-    """The outcome that a receipt or a notice states. Raises :class:`Corrupt` when its value does not read."""
-    facts = codec.decode(message.value).datum
+def outcome_row(
+    facts: Mapping[str, object], record: Record, message: Message, settled: Settled
+) -> OutcomeRow:
+    """The outcome that a receipt or a notice states in its value."""
     source, identity = settled.name
     return OutcomeRow(
         source=source,
@@ -64,24 +67,39 @@ def outcome_row(codec: Codec, record: Record, message: Message, settled: Settled
     )
 
 
-def dossier_row(codec: Codec, record: Record, message: Message, settled: Settled) -> DossierRow:
-    """The dossier on the desk for a message that could not be brought to its recipient."""
-    facts = codec.decode(message.value).datum
-    source, identity = settled.name
-    return DossierRow(
+def owed_again(dossier: Dossier, receipt: str | None) -> OutcomeRow:
+    """The outcome of a message that was redriven: none. ``receipt`` ended it before, and stays in its row."""
+    source, identity = dossier.name
+    return OutcomeRow(
         source=source,
-        id=MessageId(identity),
-        partner=PartnerId(cast("str", facts["recipient"])),
-        case_id=message.case,
-        cause=cast("str | None", facts["answer_code"]) or settled.outcome,
-        detail=cast("str | None", facts["detail"]) or "",
-        opened_at=record.timestamp_ms,
+        id=identity,
+        outcome=None,
+        outcome_at=None,
+        attempts=0,
+        reference=None,
+        answer=None,
+        receipt_id=receipt,
     )
 
 
-def directory_row(codec: Codec, record: Record, message: Message) -> DirectoryRow:
+def act_row(record: Record, dossier: Dossier, act: str, *, by: str, reason: str, detail: str = "") -> ActRow:
+    """One entry of a dossier's history, made by this record."""
+    source, identity = dossier.name
+    return ActRow(
+        ledger_partition=record.position.partition,
+        ledger_offset=record.position.offset,
+        source=source,
+        id=identity,
+        act=act,
+        by=by,
+        reason=reason,
+        detail=detail,
+        at=record.timestamp_ms,
+    )
+
+
+def directory_row(facts: Mapping[str, object], record: Record) -> DirectoryRow:
     """The directory that ``directory.applied`` carries whole. Raises :class:`Corrupt` when it does not."""
-    facts = codec.decode(message.value).datum
     documents = dict(cast("Mapping[str, str]", facts["documents"]))
     version = cast("str", facts["version"])
     if version_of(documents) != version:

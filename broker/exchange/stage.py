@@ -16,9 +16,10 @@ from typing import Final
 from broker.core.directory import EMPTY, Directory, read_directory
 from broker.core.records import Commit, Record, TopicPartition
 from broker.errors import PositionConflict, TongbanError, Unreachable
-from broker.exchange import batch
+from broker.exchange import batch, reading
 from broker.exchange.options import ExchangeOptions
-from broker.exchange.ports import MakeTopics, ReaderFactory, Writer
+from broker.exchange.originals import read_originals
+from broker.exchange.ports import MakeTopics, ReadAt, ReaderFactory, Writer
 from broker.log.codec import Codec
 from broker.store import directory as directory_rows
 from broker.store import ledger_view
@@ -58,6 +59,7 @@ class Exchange:
         codec: Codec,
         outbox_partitions: int,
         make_topics: MakeTopics,
+        read_at: ReadAt,
     ) -> None:
         self._options = options
         self._writer = writer
@@ -65,6 +67,7 @@ class Exchange:
         self._codec = codec
         self._outbox_partitions = outbox_partitions
         self._make_topics = make_topics
+        self._read_at = read_at
         self._reader = reader(assigned=self._assigned, revoked=self._revoked)
         self._next: dict[int, int] = {}
         self._directories: dict[int, Directory] = {}
@@ -182,15 +185,18 @@ class Exchange:
         return _Hand(partition=partition, since=since, records=fresh, judged=judged)
 
     async def _judge(self, hands: Sequence[_Hand]) -> None:
-        reads = {hand.partition: batch.read(hand.records) for hand in hands}
-        cases, names = batch.wanted([read for reads_of in reads.values() for read in reads_of])
-        loaded = await self._store.read(ledger_view.load, cases, names)
+        reads = {hand.partition: reading.read(hand.records) for hand in hands}
+        together = [read for reads_of in reads.values() for read in reads_of]
+        wanted = reading.wanted(together)
+        loaded = await self._store.read(ledger_view.load, wanted.cases, wanted.names, wanted.desk)
+        originals = await read_originals(self._read_at, together, loaded.messages)
         for hand in hands:
             directory = hand.judged.directory
             hand.judged = batch.judge_batch(
                 reads[hand.partition],
                 loaded,
                 directory,
+                originals,
                 codec=self._codec,
                 outbox_partitions=self._outbox_partitions,
             )

@@ -101,13 +101,15 @@ def _whereabouts(connection: Connection, name: Name) -> Whereabouts | None:
         return None
     recipient = PartnerId(row.destination)
     lane = parked.messages(connection, recipient, row.case_id)
+    dossier = desk.dossier(connection, *name)
     return Whereabouts(
         row=row,
         parked=any((each.source, each.id) == name for each in lane),
         in_mailbox=bool(mailbox.find(connection, recipient, [name])),
         awaited=bool(awaiting.find(connection, recipient, [name])),
         attempts=attempts.attempts_of(connection, *name),
-        dossier=desk.dossier(connection, *name),
+        dossier=dossier,
+        redrives=0 if dossier is None else desk.redrives(connection, *name),
     )
 
 

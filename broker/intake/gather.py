@@ -17,10 +17,9 @@ from broker.core import agreements, lifecycle
 from broker.core.events import compartment_aad
 from broker.core.ids import CaseId
 from broker.core.lifecycle import CaseState
-from broker.core.message import Message, to_headers
+from broker.core.message import SHANGHAI, Message, to_headers
 from broker.core.problems import Refusal
 from broker.core.records import NewRecord, Position
-from broker.core.routing import SHANGHAI
 from broker.errors import NotDurable, TongbanError, Unreachable
 from broker.intake.events import Submission
 from broker.intake.ports import DirectorySource, Keys, Ledger, Name, View

@@ -173,6 +173,7 @@ class MailboxRoutes:
             answer_code=said.code,
             detail=said.reason,
             reference=said.reference,
+            redrive=message.redrive,
         )
 
     def _record(self, receipt: Receipt, acknowledged: Message) -> NewRecord:

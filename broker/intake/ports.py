@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from broker.core.desk import Dossier
 from broker.core.directory import Directory
 from broker.core.ids import CaseId, MessageId, PartnerId, Party
 from broker.core.lifecycle import CaseState
 from broker.core.message import Message
 from broker.core.records import NewRecord, Position
 from broker.store.ledger_view import Loaded
-from broker.store.rows import AttemptRow, DossierRow, MessageRow
+from broker.store.rows import AttemptRow, MessageRow
 
 Name = tuple[Party, MessageId]
 
@@ -26,14 +27,18 @@ class Ledger(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whereabouts:
-    """Where one message is, from all that the store holds of it. Of what lies nowhere: False."""
+    """Where one message is, from all that the store holds of it. Of what lies nowhere: False.
+
+    ``redrives``: how often it was redriven from the desk.
+    """
 
     row: MessageRow
     parked: bool
     in_mailbox: bool
     awaited: bool
     attempts: Sequence[AttemptRow]
-    dossier: DossierRow | None
+    dossier: Dossier | None
+    redrives: int = 0
 
 
 class View(Protocol):

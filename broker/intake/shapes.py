@@ -77,12 +77,25 @@ STATUS: Final = _object(
             "rejected",
             "expired",
             "on-the-desk",
+            "returned",
+            "skipped",
         ]
     },
     digest=_TEXT,
     position=_POSITION,
     attempts={"type": "array", "items": OBJECT},
     receipts={"type": "array", "items": OBJECT},
+    desk={
+        **_object(
+            "status cause opened_at redrives",
+            status={"enum": ["open", "redriven", "delivered", "returned", "skipped"]},
+            cause=_TEXT,
+            opened_at=_TIME,
+            closed_at=_TIME,
+            redrives=_INTEGER,
+        ),
+        "description": "Only of a message that is, or was, on the desk of operations (办不成事)",
+    },
 )
 MAILBOX: Final = _object(
     "lease expires_at messages",

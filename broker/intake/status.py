@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from broker.core.desk import Dossier, Standing
 from broker.core.ids import party_path
 from broker.core.message import from_epoch_ms, rfc3339
 from broker.core.records import Position
 from broker.intake.ports import Name, Whereabouts
 from broker.log.topics import LEDGER
-from broker.store.rows import DossierRow, MessageRow
+from broker.store.rows import MessageRow
 
 
 class Stage(StrEnum):
-    """The states that a message can be in. The last four are ends, unless operations take it up again."""
+    """The states that a message can be in. From ``delivered`` on they are ends, unless operations take it up again."""
 
     ACCEPTED = "accepted"
     ROUTED = "routed"
@@ -23,8 +24,11 @@ class Stage(StrEnum):
     REJECTED = "rejected"
     EXPIRED = "expired"
     ON_THE_DESK = "on-the-desk"
+    RETURNED = "returned"
+    SKIPPED = "skipped"
 
 
+_DECIDED = {Standing.RETURNED: Stage.RETURNED, Standing.SKIPPED: Stage.SKIPPED}
 _OUTCOMES = {
     "delivered": Stage.DELIVERED,
     "rejected": Stage.REJECTED,
@@ -36,6 +40,8 @@ _OUTCOMES = {
 def stage(found: Whereabouts) -> Stage:
     """The state of a message, derived from all that the store holds of it: what settles it first."""
     row = found.row
+    if row.outcome == "undeliverable" and found.dossier is not None:
+        return _DECIDED.get(found.dossier.status, Stage.ON_THE_DESK)
     if row.outcome is not None:
         return _OUTCOMES[row.outcome]
     if row.verdict == "refused":
@@ -73,11 +79,13 @@ def status_of(found: Whereabouts) -> dict[str, object]:
                 "duration_ms": each.duration_ms,
                 "result": each.result,
                 "detail": each.detail,
+                **({"redrive": each.redrive} if each.redrive else {}),
+                **({"next_at": rfc3339(from_epoch_ms(each.next_at))} if each.next_at else {}),
             }
             for each in found.attempts
         ],
         "receipts": _receipts(row),
-        **_desk(found.dossier),
+        **_desk(found.dossier, found.redrives),
     }
 
 
@@ -110,11 +118,19 @@ def message_facts(row: MessageRow) -> dict[str, object]:
     return facts
 
 
-def _desk(dossier: DossierRow | None) -> dict[str, object]:
+def _desk(dossier: Dossier | None, redrives: int) -> dict[str, object]:
+    """That it is, or was, on the desk, and since when. Who sees to it, and by when, is the house's own affair."""
     if dossier is None:
         return {}
-    opened_at = rfc3339(from_epoch_ms(dossier.opened_at))
-    return {"desk": {"status": dossier.status, "cause": dossier.cause, "opened_at": opened_at}}
+    desk: dict[str, object] = {
+        "status": dossier.status.value,
+        "cause": dossier.cause,
+        "opened_at": rfc3339(from_epoch_ms(dossier.opened_at_ms)),
+        "redrives": redrives,
+    }
+    if dossier.closed_at_ms is not None:
+        desk["closed_at"] = rfc3339(from_epoch_ms(dossier.closed_at_ms))
+    return {"desk": desk}
 
 
 def _receipts(row: MessageRow) -> list[dict[str, object]]:

@@ -6,8 +6,9 @@ to chance here. It carries no types, so the protocols below say what the room us
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 from aiokafka import (  # type: ignore[import-untyped]
     AIOKafkaConsumer,
@@ -186,6 +187,24 @@ def make_group_consumer(options: KafkaOptions, *, client_id: str, group: str, me
             max_partition_fetch_bytes=_PARTITION_FETCH_BYTES,
         ),
     )
+
+
+def watch_heartbeats(consumer: Consumer, heard: Callable[[float], None]) -> None:
+    """Tell when a heartbeat was sent (monotonic seconds) that the group's coordinator has answered with yes.
+
+    aiokafka keeps that to itself. ``consumer`` is a started one of :func:`make_group_consumer`.
+    """
+    coordinator: Any = getattr(consumer, "_coordinator", None)
+    beat: Callable[[], Awaitable[bool]] = coordinator._do_heartbeat  # noqa: SLF001 - it has no other place
+
+    async def told() -> bool:
+        sent_s = time.monotonic()
+        alive = await beat()
+        if alive:
+            heard(sent_s)
+        return alive
+
+    coordinator._do_heartbeat = told  # noqa: SLF001 - as above
 
 
 def make_consumer(

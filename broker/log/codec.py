@@ -1,7 +1,8 @@
 """Values in Confluent framing: encode, decode, check what a partner sent, map to and from plain JSON.
 
 A value is ``00``, the schema's id as a big-endian int32, and Avro. Reading is strict everywhere
-(``avro_reader.py``); writing is fastavro's, after every field was checked.
+(``avro_reader.py``); writing is fastavro's, after every field was checked, but for flat records
+(``avro_writer.py``).
 
 Source: contract, "Topics"; Confluent wire format; Apache Avro 1.12 specification.
 """
@@ -22,6 +23,7 @@ from broker.log.avro_checks import Check, compile_check
 from broker.log.avro_kinds import compile_branch
 from broker.log.avro_reader import RecordReader
 from broker.log.avro_scalars import Misfit
+from broker.log.avro_writer import WriteRecord, compile_flat
 from broker.log.json_parse import Parse, compile_parse
 from broker.log.json_render import compile_render_record
 from broker.log.schemas import SEALED_FIELD, Schema, SchemaSet
@@ -61,13 +63,15 @@ class Examined:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Compiled:
     """What one schema was compiled into. ``bounded`` holds values to the facets as well; ``facets`` names all
-    faults of what ``bounded`` refuses, and is None when the schema has no facets.
+    faults of what ``bounded`` refuses, and is None when the schema has no facets. ``flat`` checks and writes in
+    one pass, and is None when the schema is not flat.
     """
 
     reader: RecordReader
     bounded: RecordReader
     whole: Check
     facets: Check | None
+    flat: WriteRecord | None
     render: Callable[[object], dict[str, object]]
     parse: Parse
     hint: Callable[[Mapping[str, object]], Mapping[str, object]]
@@ -91,8 +95,10 @@ class Codec:
 
     def encode_bare(self, schema: Schema, datum: Mapping[str, object]) -> bytes:
         """As :meth:`encode`, by a given schema and without framing: what ``data_base64`` holds."""
-        faults: list[FieldError] = []
         compiled = self._of(schema)
+        if compiled.flat is not None and (avro := compiled.flat(datum)) is not None:
+            return avro
+        faults: list[FieldError] = []
         compiled.whole(dict(datum), "", faults)
         if faults:
             named = "; ".join(
@@ -215,6 +221,7 @@ def _compile(model: RecordType) -> _Compiled:
         bounded=RecordReader(model, bounded=True),
         whole=whole,
         facets=compile_check(model, types=False),
+        flat=compile_flat(model),
         render=compile_render_record(model),
         parse=compile_parse(model, without=frozenset({SEALED_TYPE})),
         hint=_compile_hint(model),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from broker.core.records import Headers, Position, Record, TopicPartition
+from broker.core.records import Headers, Record, TopicPartition, make_position, make_record
 from broker.log.clients import KafkaRecord
 
 
@@ -19,8 +19,8 @@ def to_records(partition: TopicPartition, found: Iterable[KafkaRecord]) -> list[
                 headers = _without_nulls(headers)  # type: ignore[unreachable]
                 break
         records.append(
-            Record(
-                position=Position(topic, number, each.offset),
+            make_record(
+                position=make_position(topic, number, each.offset),
                 timestamp_ms=each.timestamp,
                 key=each.key or b"",
                 value=each.value or b"",

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
 from broker.core.records import Commit, Record, TopicPartition
 from broker.errors import PositionConflict, Unreachable
+from broker.log.bounds import bounds
 from broker.log.clients import (
     Admin,
     Consumer,
@@ -21,6 +24,7 @@ from broker.log.clients import (
     foreign,
     make_admin,
     make_group_consumer,
+    watch_heartbeats,
 )
 from broker.log.conversion import to_records
 from broker.log.faults import FOREIGN, translated, translating
@@ -75,6 +79,7 @@ class GroupReader:
         self._paused: set[TopicPartition] = set()
         self._fault: Exception | None = None
         self._fetching: Fetching | None = None
+        self._heard_s = self._asked_s = -math.inf
         self._failed_polls = 0
         self._closing = False
 
@@ -158,6 +163,13 @@ class GroupReader:
         """The partitions held now; empty between a revocation and the assignment that follows."""
         return self._held
 
+    def heard_s(self) -> float:
+        """When the group's coordinator last confirmed this membership, in monotonic seconds.
+
+        At the session time-out after that the partitions may belong to another member, who is told first.
+        """
+        return self._heard_s
+
     async def commit(self, commits: Mapping[TopicPartition, Commit]) -> None:
         """Commit for the group; a note over 4,096 bytes is left out, the offset is committed all the same.
 
@@ -184,6 +196,14 @@ class GroupReader:
             self._admin, self._group, list(partitions), timeout_s=self._options.request_timeout_s
         )
 
+    async def ends(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """The offset after the last record of each. Raises :class:`Unreachable`."""
+        consumer = self._consumer
+        if consumer is None:
+            raise Unreachable(f"{self._group} is being joined anew")
+        found = await bounds(consumer, list(partitions), self._options)
+        return {place: end for place, (_, end) in found.items()}
+
     async def subscribe(self, topics: Iterable[str]) -> None:
         """Read these topics from now on: the group rebalances. Not to be called from within a callback."""
         wanted = frozenset(topics)
@@ -194,6 +214,7 @@ class GroupReader:
             # aiokafka forgets the assignment at once, and no commit is possible after: hand over first.
             await self._hand_over()
             self._topics = wanted
+            self._asked_s = time.monotonic()
             if self._consumer is not None:
                 self._consumer.subscribe(sorted(wanted), listener=self._listener())
 
@@ -207,7 +228,9 @@ class GroupReader:
         try:
             with translating(f"joining {self._group} at {self._options.bootstrap}"):
                 consumer.subscribe(sorted(self._topics), listener=self._listener())
+                self._asked_s = time.monotonic()
                 await consumer.start()
+                watch_heartbeats(consumer, self._heard_at)
         except BaseException:
             self._consumer = self._fetching = None
             await give_up_consumer(consumer, grace_s=_LEAVE_S)
@@ -224,6 +247,9 @@ class GroupReader:
             await self._admin.close()
             self._admin = None
 
+    def _heard_at(self, at_s: float) -> None:
+        self._heard_s = max(self._heard_s, at_s)
+
     def _listener(self) -> Rebalances:
         return Rebalances(revoked=self._on_revoked, assigned=self._on_assigned)
 
@@ -231,6 +257,7 @@ class GroupReader:
         self._settled.clear()
         async with self._turn:
             await self._hand_over()
+        self._asked_s = time.monotonic()  # now the client asks to join again
 
     async def _on_assigned(self, partitions: frozenset[TopicPartition]) -> None:
         consumer = self._consumer
@@ -238,6 +265,8 @@ class GroupReader:
             return
         # Before anything else: aiokafka hands records out while this callback is still at work.
         consumer.pause(*map(foreign, partitions))
+        # Not the time of this callback: a process frozen before it would take an old word for a fresh one.
+        self._heard_at(self._asked_s)
         async with self._turn:
             self._held = self._unready = partitions
             self._paused &= partitions

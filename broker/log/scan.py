@@ -26,6 +26,10 @@ _POLL_MS: Final = 500
 _BATCH: Final = 1000
 _STALLED_S: Final = 60.0
 _CLOSE_S: Final = 2.0
+_FEW: Final = 8
+_MANY_BYTES: Final = 64 * 1024
+_NEAR: Final = 64
+"""Offsets that are read past sooner than a new fetch would answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +86,8 @@ async def read_at(options: KafkaOptions, positions: Sequence[Position]) -> list[
     """
     if not positions:
         return []
-    async with open_consumer(options, partition_fetch_bytes=1) as consumer:
+    fetch_bytes = 1 if len(positions) < _FEW else _MANY_BYTES
+    async with open_consumer(options, partition_fetch_bytes=fetch_bytes) as consumer:
         await _refuse_outside(consumer, positions, options)
         found = await read_each(consumer, positions, timeout_s=options.request_timeout_s)
     for position in positions:
@@ -121,7 +126,9 @@ async def read_each(
             while waiting:
                 with translating("reading single records"):
                     answered = await consumer.getmany(
-                        *map(foreign, waiting), timeout_ms=_POLL_MS, max_records=len(waiting)
+                        *map(foreign, waiting),
+                        timeout_ms=_POLL_MS,
+                        max_records=sum(map(len, waiting.values())),
                     )
                 for place, records in answered.items():
                     _take(consumer, waiting, found, TopicPartition(*place), to_records(place, records))
@@ -190,11 +197,13 @@ def _take(
 ) -> None:
     """Match what was answered with what is wanted there (the next one last), and seek to the rest."""
     wanted = waiting[place]
+    next_offset = 0
     for record in records:
+        next_offset = record.position.offset + 1
         while wanted and wanted[-1].offset <= record.position.offset:
             found[wanted.pop()] = record
     if not wanted:
         del waiting[place]
         consumer.pause(foreign(place))
-    else:
+    elif wanted[-1].offset > next_offset + _NEAR:
         consumer.seek(foreign(place), wanted[-1].offset)

@@ -53,15 +53,18 @@ def put(connection: Connection, items: Sequence[Awaited]) -> None:
     )
 
 
-def due(connection: Connection, now_ms: int, limit: int) -> list[Awaited]:
-    """Those of all partners whose time is over, the longest first."""
-    chosen = (
-        select(awaiting)
-        .where(awaiting.c.due_at <= now_ms)
-        .order_by(awaiting.c.due_at, awaiting.c.outbox_offset)
-        .limit(limit)
-    )
-    return _read(connection, chosen)
+def due(connection: Connection, now_ms: int, limit: int, partners: Collection[PartnerId]) -> list[Awaited]:
+    """Those of these partners whose time is over, the longest first; ``limit`` for every 500 partners."""
+    found: list[Awaited] = []
+    for some in slices(list(partners)):
+        chosen = (
+            select(awaiting)
+            .where(awaiting.c.due_at <= now_ms, awaiting.c.partner.in_(some))
+            .order_by(awaiting.c.due_at, awaiting.c.outbox_offset)
+            .limit(limit)
+        )
+        found.extend(_read(connection, chosen))
+    return found
 
 
 def known(

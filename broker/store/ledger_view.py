@@ -8,7 +8,7 @@ Source: design, promise 5.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from operator import attrgetter
 from typing import Any, Final
@@ -17,14 +17,17 @@ from sqlalchemy import Connection, Select, and_, select, text
 from sqlalchemy.exc import IntegrityError
 
 from broker.core import routing
-from broker.core.ids import CaseId, MessageId, Party
+from broker.core.desk import Dossier
+from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, Party
+from broker.core.levers import Levers
 from broker.core.lifecycle import CaseState
 from broker.core.message import epoch_ms
 from broker.core.receipts import Outcome
 from broker.errors import PositionConflict
-from broker.store import names, prepared
+from broker.store import desk, names, prepared
+from broker.store import levers as lever_rows
 from broker.store.outcomes import Tallies, settle
-from broker.store.rows import DirectoryRow, DossierRow, MessageRow, Name, OutcomeRow
+from broker.store.rows import ActRow, DirectoryRow, MessageRow, Name, OutcomeRow
 from broker.store.tables import HELD, VIEW, case, message, position
 
 
@@ -32,8 +35,9 @@ from broker.store.tables import HELD, VIEW, case, message, position
 class LedgerBatch:
     """What the records of one ledger partition from ``since`` up to, not including, ``until`` amount to.
 
-    ``since`` is the position as :func:`positions` gave it (0 for a partition without one). ``cases`` hold
-    each case once, in its last state. ``directory_version`` is the directory in force after the batch.
+    ``since`` is the position as :func:`positions` gave it (0 for a partition without one). ``cases``,
+    ``dossiers`` and ``levers`` hold each once, in its last state; ``outcomes`` and ``acts`` stand in the
+    records' order. ``directory_version`` is the directory in force after the batch.
     """
 
     partition: int
@@ -43,7 +47,9 @@ class LedgerBatch:
     cases: Sequence[CaseState] = ()
     messages: Sequence[MessageRow] = ()
     outcomes: Sequence[OutcomeRow] = ()
-    dossiers: Sequence[DossierRow] = ()
+    dossiers: Sequence[Dossier] = ()
+    acts: Sequence[ActRow] = ()
+    levers: Sequence[Levers] = ()
     directories: Sequence[DirectoryRow] = ()
 
 
@@ -58,11 +64,29 @@ class Known(routing.Known):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeskWanted:
+    """What a batch needs of the desk and of the levers, beyond what :func:`load` finds by itself.
+
+    ``names``: messages that acts or failures concern. ``lanes``: partner and case of every redrive, for the
+    dossiers that stand before it.
+    """
+
+    names: Collection[Name] = ()
+    lanes: Collection[desk.Lane] = ()
+    levers: Collection[PartnerId] = ()
+
+
+NOTHING_OF_THE_DESK: Final = DeskWanted()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
     """What judging a batch needs of the view; what is not there is left out."""
 
     cases: dict[CaseId, CaseState]
     messages: dict[Name, Known]
+    dossiers: Sequence[Dossier] = ()
+    levers: Mapping[PartnerId, Levers] = field(default_factory=dict)
 
 
 def apply(connection: Connection, batches: Sequence[LedgerBatch]) -> None:
@@ -80,7 +104,9 @@ def apply(connection: Connection, batches: Sequence[LedgerBatch]) -> None:
     _insert_messages(connection, [row for batch in batches for row in batch.messages], tallies)
     prepared.UPSERT_CASE.run(connection, (_case(state) for batch in batches for state in batch.cases))
     settle(connection, [row for batch in batches for row in batch.outcomes], tallies)
-    prepared.UPSERT_DOSSIER.run(connection, (_DOSSIER(row) for batch in batches for row in batch.dossiers))
+    prepared.UPSERT_DOSSIER.run(connection, (desk.columns(each) for of in batches for each in of.dossiers))
+    prepared.INSERT_ACT.run(connection, (_ACT(row) for batch in batches for row in batch.acts))
+    prepared.UPSERT_LEVER.run(connection, (_lever(each) for batch in batches for each in batch.levers))
     versions = sorted((row for batch in batches for row in batch.directories), key=_BY_TIME)
     prepared.UPSERT_DIRECTORY.run(connection, map(_DIRECTORY, versions))
     prepared.ADD_TALLY.run(connection, tallies.rows())
@@ -92,17 +118,31 @@ def positions(connection: Connection, partitions: Collection[int]) -> Mapping[in
     return {row[0]: (row[1], row[2]) for row in connection.execute(chosen)}
 
 
-def load(connection: Connection, case_ids: Collection[CaseId], of: Collection[Name]) -> Loaded:
-    """The states of these cases, and what is known of the messages of these names (source, id)."""
+def load(
+    connection: Connection,
+    case_ids: Collection[CaseId],
+    of: Collection[Name],
+    wanted: DeskWanted = NOTHING_OF_THE_DESK,
+) -> Loaded:
+    """The states of these cases, and what is known of the messages of these names (source, id).
+
+    Of the desk, ``wanted``, and the dossier of every message named that ended once and was not delivered: one
+    whose receipt is known is told apart by its own row, so that all others cost no look at the desk.
+    """
     dialect = connection.dialect.name
-    loaded = Loaded(cases={}, messages={})
+    cases: dict[CaseId, CaseState] = {}
+    known: dict[Name, Known] = {}
     if case_ids:
         for (state,) in connection.execute(_states(dialect), names.texts(dialect, "cases", case_ids)):
             read = CaseState.from_json(state)
-            loaded.cases[read.case] = read
+            cases[read.case] = read
+    ended = set(wanted.names)
     if of:
         for row in connection.execute(_known(dialect), names.pairs(dialect, of)):
-            loaded.messages[(Party(row[0]), MessageId(row[1]))] = Known(
+            name = (Party(row[0]), MessageId(row[1]))
+            if row[4] is not None and row[3] != _DELIVERED:
+                ended.add(name)
+            known[name] = Known(
                 digest=row[2],
                 outcome=None if row[3] is None else Outcome(row[3]),
                 receipt=row[4],
@@ -111,7 +151,14 @@ def load(connection: Connection, case_ids: Collection[CaseId], of: Collection[Na
                 verdict=row[7],
                 code=row[8],
             )
-    return loaded
+    found = {each.name: each for each in desk.of_names(connection, ended)}
+    found |= {each.name: each for each in desk.holding(connection, wanted.lanes)}
+    return Loaded(
+        cases=cases,
+        messages=known,
+        dossiers=tuple(found.values()),
+        levers=lever_rows.read(connection, wanted.levers),
+    )
 
 
 def clear_view(connection: Connection) -> None:
@@ -127,7 +174,8 @@ def clear_view(connection: Connection) -> None:
 
 
 _MESSAGE: Final = attrgetter(*prepared.INSERT_MESSAGE.order)
-_DOSSIER: Final = attrgetter(*prepared.UPSERT_DOSSIER.order)
+_ACT: Final = attrgetter(*prepared.INSERT_ACT.order)
+_DELIVERED: Final = Outcome.DELIVERED.value
 _BY_TIME: Final = attrgetter("version", "applied_at", "applied_by", "reason")
 _DIRECTORY: Final = attrgetter(*prepared.UPSERT_DIRECTORY.order)
 
@@ -145,14 +193,19 @@ def _move(connection: Connection, batch: LedgerBatch) -> None:
 
 
 def _insert_messages(connection: Connection, rows: Sequence[MessageRow], tallies: Tallies) -> None:
-    applied = [row for row in rows if row.verdict == "applied"]
+    stands = [row for row in rows if row.verdict != "refused"]
     try:
-        prepared.INSERT_MESSAGE.run(connection, map(_MESSAGE, applied))
+        prepared.INSERT_MESSAGE.run(connection, map(_MESSAGE, stands))
     except IntegrityError as fault:
         raise PositionConflict("a message judged new was stored meanwhile: judge the batch again") from fault
-    prepared.INSERT_REFUSED.run(connection, (_MESSAGE(row) for row in rows if row.verdict != "applied"))
-    for row in applied:
-        tallies.accepted(row.destination, row.ledger_partition, row.message_class)
+    prepared.INSERT_REFUSED.run(connection, (_MESSAGE(row) for row in rows if row.verdict == "refused"))
+    for row in stands:
+        if row.verdict == "applied" and row.destination != BROKER:
+            tallies.accepted(row.destination, row.ledger_partition, row.message_class)
+
+
+def _lever(of: Levers) -> tuple[object, ...]:
+    return (of.partner, of.paused is not None, of.updated_at_ms, of.to_json())
 
 
 def _case(state: CaseState) -> tuple[object, ...]:

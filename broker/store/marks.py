@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sqlalchemy import Connection, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from broker.core.records import TopicPartition
-from broker.store.statements import insert_or_update
 from broker.store.tables import mark
 
 Marks = Mapping[int, int]
@@ -29,18 +29,30 @@ def read(connection: Connection, topic: str, partition: int) -> dict[int, int]:
 
 
 def write(connection: Connection, marks: Mapping[TopicPartition, Marks]) -> None:
-    """Store the marks of some outbox partitions, as of the places about to be committed."""
-    insert_or_update(
-        connection,
-        mark,
-        [
-            {
-                "topic": place.topic,
-                "partition": place.partition,
-                "ledger_partition": ledger_partition,
-                "source_offset": offset,
-            }
-            for place, each in marks.items()
-            for ledger_partition, offset in each.items()
-        ],
+    """Store the marks of some outbox partitions, as of the places about to be committed.
+
+    A mark only rises: a worker that was frozen writes those it had, and others are further since.
+    """
+    rows = [
+        {
+            "topic": place.topic,
+            "partition": place.partition,
+            "ledger_partition": ledger_partition,
+            "source_offset": offset,
+        }
+        for place, each in marks.items()
+        for ledger_partition, offset in each.items()
+    ]
+    if not rows:
+        return
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(mark)
+    further = statement.excluded.source_offset
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=list(mark.primary_key),
+            set_={"source_offset": further},
+            where=further > mark.c.source_offset,
+        ),
+        rows,
     )

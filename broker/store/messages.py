@@ -39,7 +39,11 @@ def message(connection: Connection, source: Party, identity: MessageId) -> Messa
 
 
 def settled(connection: Connection, of: Collection[Name]) -> set[Name]:
-    """Those of these names whose outcome is known: nobody need be brought them again."""
+    """Those of these names that ended once: nobody need be brought them again, as they came from the ledger.
+
+    One that was redriven from the desk has ended too: what brings it again is the record of its redrive
+    (:func:`broker.store.desk.settled`).
+    """
     if not of:
         return set()
     dialect = connection.dialect.name
@@ -90,5 +94,5 @@ def _settled(dialect: str) -> Select[Any]:
     return (
         select(table.c.source, table.c.id)
         .join_from(named, table, and_(table.c.source == named.c.source, table.c.id == named.c.id))
-        .where(table.c.outcome.is_not(None))
+        .where(table.c.receipt_id.is_not(None))
     )

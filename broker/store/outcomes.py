@@ -32,12 +32,13 @@ class Tallies:
         if message_class != MessageClass.RECEIPT:
             self._of(partner, partition)[_ACCEPTED] += 1
 
-    def settled(self, partner: str, partition: int, before: str | None, after: str) -> None:
-        """A message's outcome changed."""
+    def settled(self, partner: str, partition: int, before: str | None, after: str | None) -> None:
+        """A message's outcome changed; None: it has none, it is owed."""
         counts = self._of(partner, partition)
         if before is not None:
             counts[_column(before)] -= 1
-        counts[_column(after)] += 1
+        if after is not None:
+            counts[_column(after)] += 1
 
     def rows(self) -> Iterator[tuple[object, ...]]:
         """The values for ``prepared.ADD_TALLY``, in one order everywhere."""
@@ -54,6 +55,8 @@ def _column(outcome: str) -> int:
 
 def settle(connection: Connection, outcomes: Sequence[OutcomeRow], tallies: Tallies) -> None:
     """Write outcomes to their messages' rows, later ones over earlier ones, but nothing over ``delivered``.
+
+    One that is None (redriven from the desk) makes the message owed again.
 
     An outcome of a message that the view does not hold is left: there is no row to write it to.
     """

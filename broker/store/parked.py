@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, delete, exists, func, select, tuple_, update
+from sqlalchemy import Connection, Select, and_, delete, exists, func, select, tuple_, update
 
 from broker.core.ids import CaseId, MessageId, PartnerId, Party
 from broker.store.statements import insert_missing, insert_or_update, slices
-from broker.store.tables import parked_lane, parked_message
+from broker.store.tables import blocked, parked_lane, parked_message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,27 +102,48 @@ def lanes(connection: Connection, partner: PartnerId, outbox_partition: int) -> 
     ]
 
 
+def postpone(connection: Connection, partner: PartnerId, times: Collection[tuple[str, int]]) -> None:
+    """Other times for parked lanes: case and UTC milliseconds. Nothing else of them changes."""
+    for case, next_at in times:
+        lane = and_(parked_lane.c.partner == partner, parked_lane.c.case_id == case)
+        connection.execute(update(parked_lane).where(lane).values(next_at=next_at))
+
+
 def messages(
-    connection: Connection, partner: PartnerId, case: CaseId, limit: int = 1000
+    connection: Connection, partner: PartnerId, case: CaseId, limit: int = 1000, after: int = -1
 ) -> list[ParkedMessage]:
-    """The records of one parked lane, in order, at most ``limit``."""
+    """The records of one parked lane, in order, at most ``limit``, with offsets above ``after``."""
     chosen = (
         select(parked_message)
-        .where(parked_message.c.partner == partner, parked_message.c.case_id == case)
+        .where(
+            parked_message.c.partner == partner,
+            parked_message.c.case_id == case,
+            parked_message.c.outbox_offset > after,
+        )
         .order_by(parked_message.c.outbox_partition, parked_message.c.outbox_offset)
         .limit(limit)
     )
-    return [
-        ParkedMessage(
-            case=CaseId(row.case_id),
-            outbox_partition=row.outbox_partition,
-            outbox_offset=row.outbox_offset,
-            source=Party(row.source),
-            id=MessageId(row.id),
-            record=bytes(row.record),
+    return _read(connection, chosen)
+
+
+def held(connection: Connection, partner: PartnerId, outbox_partition: int) -> list[ParkedMessage]:
+    """Parked records that hold their lane from the desk already: a kill came before they were taken out here."""
+    chosen = (
+        select(parked_message)
+        .join_from(
+            parked_message,
+            blocked,
+            and_(
+                blocked.c.partner == parked_message.c.partner,
+                blocked.c.source == parked_message.c.source,
+                blocked.c.id == parked_message.c.id,
+                blocked.c.outbox_offset == parked_message.c.outbox_offset,
+            ),
         )
-        for row in connection.execute(chosen)
-    ]
+        .where(parked_message.c.partner == partner, parked_message.c.outbox_partition == outbox_partition)
+        .order_by(parked_message.c.outbox_offset)
+    )
+    return _read(connection, chosen)
 
 
 def settle(
@@ -165,6 +186,20 @@ def counts(connection: Connection) -> dict[PartnerId, int]:
     """How many cases are parked, per partner."""
     rows = connection.execute(select(parked_lane.c.partner, func.count()).group_by(parked_lane.c.partner))
     return {PartnerId(row[0]): int(row[1]) for row in rows}
+
+
+def _read(connection: Connection, chosen: Select[tuple[object, ...]]) -> list[ParkedMessage]:
+    return [
+        ParkedMessage(
+            case=CaseId(row.case_id),
+            outbox_partition=row.outbox_partition,
+            outbox_offset=row.outbox_offset,
+            source=Party(row.source),
+            id=MessageId(row.id),
+            record=bytes(row.record),
+        )
+        for row in connection.execute(chosen)
+    ]
 
 
 def _insert(connection: Connection, partner: PartnerId, messages: Sequence[ParkedMessage]) -> None:

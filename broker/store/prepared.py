@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     ClauseElement,
     Column,
     ColumnElement,
@@ -34,12 +35,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from broker.store.statements import storable, unstorable
-from broker.store.tables import case, directory, dossier, message, position, tally
+from broker.store.tables import case, directory, dossier, dossier_act, lever, message, position, tally
 
 Values = Sequence[object]
 _Given = Mapping[str, ColumnElement[Any]]
 """The values of a row, by name, as expressions."""
 _ROWS: Final = "rows"
+_KINDS: Final[Mapping[type, type[BigInteger | Boolean | Text]]] = {int: BigInteger, bool: Boolean, str: Text}
 
 
 def _dialect(url: str, paramstyle: str) -> Dialect:
@@ -125,10 +127,7 @@ def _updating(table: Table, names: Mapping[str, str], compose: Callable[[_Given]
 
 def _recordset(table: Table, names: Mapping[str, str]) -> _Given:
     """The rows of a JSON array as a table: value name to column, typed as the column of ``table`` it is for."""
-    typed = [
-        column(name, BigInteger if table.c[of].type.python_type is int else Text)
-        for name, of in names.items()
-    ]
+    typed = [column(name, _KINDS[table.c[of].type.python_type]) for name, of in names.items()]
     array = bindparam(_ROWS, type_=postgresql.JSON(none_as_null=True))
     rows = func.json_to_recordset(array).table_valued(*typed, name="given").render_derived(with_types=True)
     return {name: rows.c[name] for name in names}
@@ -215,5 +214,9 @@ SETTLE_MESSAGE: Final = _updating(
 )
 UPSERT_CASE: Final = _upsert(case, _replaced, None)
 UPSERT_DOSSIER: Final = _upsert(dossier, _replaced, None)
+INSERT_ACT: Final = _inserting(
+    dossier_act, [str(each.name) for each in dossier_act.columns], finish=lambda statement: statement
+)
+UPSERT_LEVER: Final = _upsert(lever, _replaced, None)
 UPSERT_DIRECTORY: Final = _upsert(directory, _replaced, _later)
 ADD_TALLY: Final = _upsert(tally, _added, None)

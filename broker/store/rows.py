@@ -46,30 +46,39 @@ class MessageRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeRow:
-    """What became of the message ``(source, id)``: the columns of its row that a receipt fills."""
+    """What became of the message ``(source, id)``: the columns of its row that a receipt fills.
+
+    ``outcome`` None: it was redriven from the desk, and is owed again. Its row keeps the id of the receipt that
+    had ended it: that it was on the desk before is told from that.
+    """
 
     source: Party
     id: MessageId
-    outcome: str
-    outcome_at: int
+    outcome: str | None
+    outcome_at: int | None
     attempts: int
     reference: str | None
     answer: str | None
-    receipt_id: str
+    receipt_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DossierRow:
-    """One message on the 办不成事 desk, with whom it could not be brought to and why."""
+class ActRow:
+    """One entry of a dossier's history: the ledger record at this place, and what it did to the dossier.
 
+    ``act``: failed, redriven, returned, skipped, assigned, noted or delivered; ``by`` a named person, or the
+    broker. ``detail``: what it says beyond the reason (the new owner and deadline, the note, the failure's cause).
+    """
+
+    ledger_partition: int
+    ledger_offset: int
     source: Party
     id: MessageId
-    partner: PartnerId
-    case_id: CaseId
-    cause: str
+    act: str
+    by: str
+    reason: str
     detail: str
-    opened_at: int
-    status: str = "open"
+    at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +94,11 @@ class DirectoryRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRow:
-    """One attempt at delivery that did not end in a delivery."""
+    """One attempt at delivery that did not end in a delivery.
+
+    ``redrive`` is how often the message had been redriven before: attempts count anew after each. ``next_at``
+    is when the next attempt is planned; None: none is, or not by the clock (the partner's circuit is open).
+    """
 
     partner: PartnerId
     source: Party
@@ -95,3 +108,5 @@ class AttemptRow:
     duration_ms: int
     result: str
     detail: str
+    redrive: int = 0
+    next_at: int | None = None

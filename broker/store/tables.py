@@ -82,7 +82,9 @@ message: Final = Table(
     Column("ledger_partition", Integer, nullable=False),
     Column("ledger_offset", BigInteger, nullable=False),
     Column("accepted_at", BigInteger, nullable=False),
-    Column("verdict", String(16), nullable=False, comment="applied or refused"),
+    Column(
+        "verdict", String(16), nullable=False, comment="applied, recorded (nobody is to get it) or refused"
+    ),
     Column("code", Text, comment="the problem code of a refusal"),
     Column("detail", Text, comment="why it was refused; no personal data"),
     Column("outcome", String(16), comment="delivered, rejected, expired or undeliverable; null: not yet"),
@@ -135,10 +137,51 @@ dossier: Final = Table(
     Column("case_id", Text, nullable=False),
     Column("cause", Text, nullable=False),
     Column("detail", Text, nullable=False),
-    Column("opened_at", BigInteger, nullable=False),
-    Column("status", String(16), nullable=False, comment="open, or how it ended"),
+    Column("blocks", Boolean, nullable=False, comment="whether its case's later messages wait behind it"),
+    Column("ledger_partition", Integer, nullable=False, comment="where its message stands on the ledger"),
+    Column("ledger_offset", BigInteger, nullable=False),
+    Column("opened_at", BigInteger, nullable=False, comment="when it failed first"),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("closed_at", BigInteger),
+    Column("failures", Integer, nullable=False, comment="how often its message ended here"),
+    Column("owner", Text, nullable=False, comment="who is to see to it"),
+    Column("due_at", BigInteger, nullable=False, comment="until when"),
+    Column("status", String(16), nullable=False, comment="open, redriven, or how it ended"),
     PrimaryKeyConstraint("source", "id"),
     Index(None, "partner", "status"),
+    Index(None, "partner", "case_id", "status"),
+)
+
+dossier_act: Final = Table(
+    "dossier_act",
+    metadata,
+    Column("ledger_partition", Integer, nullable=False, comment="the record that is this act"),
+    Column("ledger_offset", BigInteger, nullable=False),
+    Column("source", String(31), nullable=False, comment="the message concerned"),
+    Column("id", String(64), nullable=False),
+    Column(
+        "act",
+        String(16),
+        nullable=False,
+        comment="failed, redriven, returned, skipped, assigned, noted, delivered",
+    ),
+    Column("by", Text, nullable=False, comment="a named person, or the broker"),
+    Column("reason", Text, nullable=False),
+    Column(
+        "detail", Text, nullable=False, comment="what it says beyond that: owner and deadline, note, cause"
+    ),
+    Column("at", BigInteger, nullable=False, comment="when the ledger took it"),
+    PrimaryKeyConstraint("ledger_partition", "ledger_offset"),
+    Index(None, "source", "id"),
+)
+
+lever: Final = Table(
+    "lever",
+    metadata,
+    Column("partner", String(31), primary_key=True),
+    Column("paused", Boolean, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("state", Text, nullable=False, comment="the whole Levers as JSON"),
 )
 
 mailbox: Final = Table(
@@ -209,12 +252,56 @@ attempt: Final = Table(
     Column("partner", String(31), nullable=False),
     Column("source", String(31), nullable=False),
     Column("id", String(64), nullable=False),
+    Column("redrive", Integer, nullable=False, default=0, comment="how often it had been redriven before"),
     Column("attempt", Integer, nullable=False),
     Column("started_at", BigInteger, nullable=False),
     Column("duration_ms", Integer, nullable=False),
     Column("result", String(16), nullable=False),
     Column("detail", Text, nullable=False, comment="the answer's code and reason; failures only"),
-    PrimaryKeyConstraint("source", "id", "partner", "attempt"),
+    Column(
+        "next_at", BigInteger, comment="when the next attempt is planned; null: none is, or not by the clock"
+    ),
+    PrimaryKeyConstraint("source", "id", "partner", "redrive", "attempt"),
+)
+
+blocked: Final = Table(
+    "blocked",
+    metadata,
+    Column("partner", String(31), nullable=False),
+    Column("source", String(31), nullable=False),
+    Column("id", String(64), nullable=False),
+    Column("case_id", Text, nullable=False),
+    Column("outbox_partition", Integer, nullable=False),
+    Column("outbox_offset", BigInteger, nullable=False),
+    PrimaryKeyConstraint("partner", "source", "id"),
+    Index(None, "partner", "outbox_partition"),
+)
+
+commit_note: Final = Table(
+    "commit_note",
+    metadata,
+    Column("topic", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("next_offset", BigInteger, nullable=False, comment="the offset that the note goes with"),
+    Column("digest", String(64), nullable=False, comment="SHA-256 of the note; another one is not believed"),
+    PrimaryKeyConstraint("topic", "partition"),
+)
+
+line_status: Final = Table(
+    "line_status",
+    metadata,
+    Column("partner", String(31), nullable=False),
+    Column("worker", String(64), nullable=False),
+    Column("phase", String(16), nullable=False, comment="flowing, paused, open, half-open, faulty"),
+    Column("reason", Text),
+    Column("in_flight", Integer, nullable=False),
+    Column("waiting", Integer, nullable=False, comment="messages in memory that are not in flight"),
+    Column("held", Integer, nullable=False, comment="cases that wait seconds for their next attempt"),
+    Column("parked", Integer, nullable=False),
+    Column("next_probe_at", BigInteger),
+    Column("since", BigInteger, nullable=False, comment="when it came into this phase"),
+    Column("updated_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("partner", "worker"),
 )
 
 mark: Final = Table(
@@ -232,8 +319,18 @@ mark: Final = Table(
     PrimaryKeyConstraint("topic", "partition", "ledger_partition"),
 )
 
-VIEW: Final = (position, directory, case, message, tally, dossier)
-HELD: Final = (mailbox, parked_lane, parked_message, awaiting, attempt, mark)
+VIEW: Final = (position, directory, case, message, tally, dossier, dossier_act, lever)
+HELD: Final = (
+    mailbox,
+    parked_lane,
+    parked_message,
+    awaiting,
+    attempt,
+    mark,
+    blocked,
+    commit_note,
+    line_status,
+)
 
 case_key: Final = Table(
     "case_key",

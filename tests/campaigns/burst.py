@@ -61,7 +61,7 @@ async def trial(
     road.serve()
 
     def first() -> float | None:
-        since = began + LATENCY_S + 0.1  # what was at the partner already is not the new process's
+        since = began + 1.5 * LATENCY_S + 0.1  # what was at the partner already is not the new process's
         return next((effect.at for effect in b.effects[offset + before :] if effect.at > since), None)
 
     await until(lambda: first() is not None, within_s=60, what="an effect after the start")

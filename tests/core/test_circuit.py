@@ -34,7 +34,8 @@ def after(answers: str, *, now_s: float = 0.0) -> Circuit:
         ("+++" + "-" * 7, Phase.OPEN),  # 7 of 10 = 0.7
         ("++++" + "-" * 9, Phase.CLOSED),  # 9 of 13 = 0.69
         ("++++" + "-" * 10, Phase.OPEN),  # 10 of 14 = 0.71
-        ("+" * 100 + "-" * 20, Phase.CLOSED),
+        ("+" * 100 + "-" * 29, Phase.CLOSED),
+        ("+" * 1000 + "-" * 30, Phase.OPEN),  # 30 in a row: nobody is there, whatever was before
     ],
 )
 def test_it_opens_on_the_ratio_over_the_window(answers: str, phase: Phase) -> None:
@@ -48,6 +49,28 @@ def test_what_is_older_than_the_window_no_longer_counts() -> None:
     assert half.failed(60.0, "503").phase is Phase.OPEN  # 10 of 11
     gone = half.succeeded(120.0)  # two halves later the first nine are gone
     assert gone.failed(120.0, "503").phase is Phase.CLOSED
+
+
+def test_many_good_answers_at_once_count_as_many() -> None:
+    for circuit in (after("+" * 10), after("").succeeded(0.0, 10)):
+        for _ in range(23):
+            circuit = circuit.failed(1.0, "503")  # noqa: PLW2901 - a circuit is a value
+        assert circuit.phase is Phase.CLOSED  # 23 of 33 = 0.697
+        assert circuit.failed(1.0, "503").phase is Phase.OPEN  # 24 of 34
+
+
+def test_one_good_answer_begins_the_row_anew() -> None:
+    circuit = after("+" * 1000 + "-" * 29 + "+" + "-" * 29)
+    assert circuit.phase is Phase.CLOSED
+    assert circuit.failed(0.0, "503").phase is Phase.OPEN
+
+
+def test_a_row_is_never_shorter_than_the_minimum() -> None:
+    circuit = Circuit(policy=CircuitPolicy(minimum=50, in_a_row=30, failure_ratio=1.0))
+    for _ in range(49):
+        circuit = circuit.failed(0.0, "503")
+    assert circuit.phase is Phase.CLOSED
+    assert circuit.failed(0.0, "503").phase is Phase.OPEN
 
 
 def test_a_fault_of_configuration_opens_at_once() -> None:

@@ -55,6 +55,22 @@ def test_a_hot_lane_gives_way_after_its_run() -> None:
     assert order == ["hot1", "hot2", "x1", "y1", "hot3", "hot4", "hot5", "hot6"]
 
 
+def test_deliveries_outside_the_lanes_take_slots_and_tokens_of_the_same_limits() -> None:
+    lanes = offered("a", "b", "c", in_flight=2)
+    assert lanes.enter(0)
+    assert lanes.ready(0, 10) == [("a", 1)]
+    assert not lanes.enter(0)
+    assert lanes.ready(0, 10) == []
+    lanes.leave()
+    assert lanes.ready(0, 10) == [("b", 1)]
+    slow = offered("a", in_flight=10, per_second=1.0)
+    assert slow.enter(0)
+    assert not slow.enter(0)
+    assert slow.ready(0, 1) == []
+    assert slow.token_wait_s(0) == pytest.approx(1.0)
+    assert slow.ready(1, 1) == [("a", 1)]
+
+
 def test_the_run_is_four_times_the_flight() -> None:
     lanes = offered(*["hot"] * 9, "x", in_flight=2)  # x has the second slot: nobody waits
     assert lanes.ready(0, 2) == [("hot", 1), ("x", 1)]

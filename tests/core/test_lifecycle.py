@@ -118,6 +118,8 @@ def test_every_type_of_the_contract_is_in_the_table() -> None:
             for act in [
                 "paused",
                 "resumed",
+                "limited",
+                "probed",
                 "redriven",
                 "returned",
                 "skipped",

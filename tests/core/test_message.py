@@ -12,12 +12,8 @@ from broker.core.message import (
     Message,
     MessageClass,
     Mode,
-    epoch_ms,
-    from_epoch_ms,
     from_record,
     is_partner,
-    parse_time,
-    rfc3339,
     to_headers,
 )
 from broker.core.records import Headers, Position, Record
@@ -73,6 +69,7 @@ messages = st.builds(
     traceparent=st.none() | texts,
     trusted_channel=st.booleans(),
     accepted_at=moments,
+    redrive=st.integers(0, 999_999),
     source_position=st.none()
     | st.builds(Position, st.just("tongban.exchange"), st.integers(0, 63), st.integers(0, 2**40)),
 )
@@ -143,6 +140,11 @@ def test_a_missing_header_is_named(name: str) -> None:
         ("ce_expirytime", b"never"),
         ("tongban-source", b"topic"),
         ("tongban-accepted", b"2026"),
+        ("tongban-redrive", b"0"),
+        ("tongban-redrive", b"-1"),
+        ("tongban-redrive", b""),
+        ("tongban-redrive", b"1000000"),
+        ("tongban-redrive", "一".encode()),
     ],
 )
 def test_a_bad_header_is_named(name: str, raw: bytes) -> None:
@@ -154,7 +156,7 @@ def test_a_bad_header_is_named(name: str, raw: bytes) -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from([*GOOD, "ce_expirytime", "tongban-source", "tongban-accepted"]),
+        st.sampled_from([*GOOD, "ce_expirytime", "tongban-source", "tongban-accepted", "tongban-redrive"]),
         st.one_of(
             st.binary(max_size=30),
             st.from_regex(
@@ -185,17 +187,3 @@ def test_names() -> None:
     assert message.webhook_id == "451300_m-1"
     assert is_partner(message.source)
     assert not is_partner(Party("tongban"))
-
-
-@given(st.integers(0, 4_000_000_000_000))
-def test_milliseconds_are_exact(ms: int) -> None:
-    moment = from_epoch_ms(ms)
-    assert epoch_ms(moment) == ms
-    assert parse_time(rfc3339(moment)) == moment
-
-
-def test_naive_times_are_refused() -> None:
-    with pytest.raises(ValueError, match="time zone"):
-        rfc3339(datetime(2026, 3, 2))  # noqa: DTZ001  a naive time is the point
-    with pytest.raises(ValueError, match="offset"):
-        parse_time("2026-03-02T04:00:00")

@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from broker.core.offsets import OffsetTracker
+from broker.core.offsets import OffsetTracker, Window
 
 
 def started(start: int, *offsets: int) -> OffsetTracker:
@@ -40,6 +40,30 @@ def test_safe_is_the_lowest_unfinished(
     assert tracker.safe == safe
     assert tracker.finished_above_safe() == above
     assert list(tracker.unfinished()) == [each for each in offsets if each not in finished]
+
+
+@pytest.mark.parametrize(
+    ("offsets", "finished", "window"),
+    [
+        ((), (), None),
+        ((5, 6, 7), (), None),
+        ((5, 6, 7), (5,), None),
+        ((5, 6, 7), (5, 6, 7), None),
+        ((5, 6, 7), (6,), Window(5, [5], 7)),
+        ((5, 6, 7, 8), (5, 7), Window(6, [6], 8)),
+        ((5, 6, 7, 8, 9), (6, 8), Window(5, [5, 7], 9)),
+        ((5, 9, 20), (20,), Window(5, [5, 9], 21)),
+        ((5, 9, 20), (9,), Window(5, [5], 10)),
+    ],
+)
+def test_the_window_above_the_commit(
+    offsets: tuple[int, ...], finished: tuple[int, ...], window: Window | None
+) -> None:
+    tracker = started(5, *offsets)
+    for offset in finished:
+        tracker.finished(offset)
+    assert tracker.window() == window
+    assert tracker.changes == len(finished)
 
 
 def test_bytes_and_counts() -> None:
@@ -125,6 +149,11 @@ class OffsetMachine(RuleBasedStateMachine):
         assert list(tracker.unfinished()) == sorted(self.pending)
         done_above = [each for each in self.read if each > tracker.safe and each not in self.pending]
         assert tracker.finished_above_safe() == len(done_above)
+        window = tracker.window()
+        assert (window is None) == (not done_above)
+        if window is not None:
+            assert (window.safe, window.end) == (tracker.safe, max(done_above) + 1)
+            assert window.unfinished == [each for each in sorted(self.pending) if each < window.end]
 
 
 TestOffsets = OffsetMachine.TestCase

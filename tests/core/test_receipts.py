@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from broker.core.ids import PartnerId, message_id
+from broker.core.ids import PartnerId, message_id, receipt_id
 from broker.core.receipts import TYPES, Outcome, Receipt
 from broker.core.transitions import MESSAGE_TYPES
 from tests.core.samples import NOON
@@ -33,6 +33,13 @@ def test_the_id_is_of_message_recipient_and_outcome_alone() -> None:
         replace(RECEIPT, outcome=Outcome.REJECTED),
     ]
     assert len({RECEIPT.id, *(each.id for each in others)}) == 4
+
+
+def test_a_failure_after_a_redrive_is_another_one_and_a_delivery_is_the_same_effect() -> None:
+    failures = [replace(RECEIPT, outcome=Outcome.UNDELIVERABLE, redrive=number).id for number in range(3)]
+    assert len(set(failures)) == 3
+    assert failures[0] == receipt_id(RECEIPT.acknowledged, RECEIPT.recipient, "undeliverable")
+    assert replace(RECEIPT, redrive=2).id == RECEIPT.id
 
 
 def test_the_datum_states_the_facts() -> None:

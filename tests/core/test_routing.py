@@ -7,16 +7,22 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from broker.core.desk import SCHEDULE_USED_UP, Act, act, opened
 from broker.core.directory import Directory, read_directory
-from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, Party
+from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, Party, receipt_id
+from broker.core.levers import levers_case
 from broker.core.lifecycle import CaseState, Status
 from broker.core.message import Message, MessageClass, Mode
+from broker.core.problems import Refusal
 from broker.core.receipts import Outcome
 from broker.core.routing import (
     DIRECTORY_CASE,
+    Acted,
     Applied,
     Known,
+    LeverPulled,
     NewDirectory,
+    NoSubject,
     Refused,
     Repeated,
     Settled,
@@ -71,7 +77,7 @@ RECEIPT = replace(
 )
 
 
-def opened() -> CaseState:
+def opened_case() -> CaseState:
     judgement = judge(SUBMITTED, None, None, DIRECTORY, NOW)
     assert isinstance(judgement, Applied)
     assert judgement.state is not None
@@ -113,11 +119,11 @@ def test_a_message_that_expires_a_moment_later_still_goes() -> None:
 
 
 def test_the_same_id_and_content_again_has_no_second_effect() -> None:
-    assert judge(SUBMITTED, opened(), Known(digest=SUBMITTED.digest), DIRECTORY, NOW) == Repeated()
+    assert judge(SUBMITTED, opened_case(), Known(digest=SUBMITTED.digest), DIRECTORY, NOW) == Repeated()
 
 
 def test_the_same_id_with_other_content_is_refused_and_the_first_message_keeps_its_row() -> None:
-    judgement = judge(SUBMITTED, opened(), Known(digest="sha-256:ff"), DIRECTORY, NOW)
+    judgement = judge(SUBMITTED, opened_case(), Known(digest="sha-256:ff"), DIRECTORY, NOW)
     assert isinstance(judgement, Refused)
     assert judgement.refusal.code == "message-id-reused"
     assert not judgement.recorded
@@ -132,7 +138,7 @@ def test_judging_twice_makes_the_same_notice_so_that_a_repeated_attempt_is_dropp
 
 
 def test_a_receipt_settles_the_message_and_goes_to_its_sender() -> None:
-    assert judge(RECEIPT, opened(), Known(digest=SUBMITTED.digest), DIRECTORY, NOW) == Settled(
+    assert judge(RECEIPT, opened_case(), Known(digest=SUBMITTED.digest), DIRECTORY, NOW) == Settled(
         name=(LAIBIN, "LB-1-submitted"), outcome=Outcome.DELIVERED, routes=(PartnerId("451300"),)
     )
 
@@ -140,13 +146,13 @@ def test_a_receipt_settles_the_message_and_goes_to_its_sender() -> None:
 def test_a_repeated_receipt_is_dropped_and_delivered_is_never_taken_back() -> None:
     delivered = Known(digest="sha-256:00", outcome=Outcome.DELIVERED, receipt="r-1")
     late = replace(RECEIPT, id=MessageId("r-2"), type="receipt.rejected")
-    assert judge(RECEIPT, opened(), delivered, DIRECTORY, NOW) == Repeated()
-    assert judge(late, opened(), delivered, DIRECTORY, NOW) == Repeated()
+    assert judge(RECEIPT, opened_case(), delivered, DIRECTORY, NOW) == Repeated()
+    assert judge(late, opened_case(), delivered, DIRECTORY, NOW) == Repeated()
 
 
 def test_what_was_undeliverable_may_be_delivered_after_all() -> None:
     on_the_desk = Known(digest="sha-256:00", outcome=Outcome.UNDELIVERABLE, receipt="n-1")
-    assert isinstance(judge(RECEIPT, opened(), on_the_desk, DIRECTORY, NOW), Settled)
+    assert isinstance(judge(RECEIPT, opened_case(), on_the_desk, DIRECTORY, NOW), Settled)
 
 
 def test_a_partner_that_wants_no_receipts_is_not_sent_them_but_is_sent_notices() -> None:
@@ -168,6 +174,75 @@ def test_a_directory_record_takes_effect_from_the_next_record_on() -> None:
 
 def test_a_partner_cannot_speak_as_the_broker() -> None:
     forged = replace(RECEIPT, source=HENGSHAN)
-    judgement = judge(forged, opened(), None, DIRECTORY, NOW)
+    judgement = judge(forged, opened_case(), None, DIRECTORY, NOW)
     assert isinstance(judgement, Refused)
     assert judgement.refusal.code == "transition-illegal"
+
+
+ACT = replace(
+    SUBMITTED,
+    id=MessageId("o-1"),
+    source=BROKER,
+    type="operator.redriven",
+    destination=HENGSHAN,
+    correlation=SUBMITTED.name,
+)
+
+
+def test_an_act_is_of_the_dossier_that_it_names() -> None:
+    assert judge(ACT, opened_case(), None, DIRECTORY, NOW) == Acted(
+        name=(LAIBIN, MessageId("LB-1-submitted")), act=Act.REDRIVEN
+    )
+    assert judge(ACT, opened_case(), Known(digest=ACT.digest), DIRECTORY, NOW) == Repeated()
+
+
+@pytest.mark.parametrize("correlation", [None, "nobody"])
+def test_an_act_that_names_no_message_cannot_be_judged(correlation: str | None) -> None:
+    with pytest.raises(NoSubject):
+        judge(replace(ACT, correlation=correlation), opened_case(), None, DIRECTORY, NOW)
+
+
+def test_a_note_on_a_whole_case_is_no_act_on_the_desk() -> None:
+    note = replace(ACT, type="operator.noted", correlation=None, destination=BROKER)
+    assert judge(note, opened_case(), None, DIRECTORY, NOW) == Applied(state=opened_case(), routes=())
+
+
+def test_a_lever_is_of_the_partner_in_its_key() -> None:
+    lever = replace(ACT, type="operator.paused", correlation=None, destination=BROKER)
+    on_line = replace(lever, case=levers_case(PartnerId("430423")))
+    assert judge(on_line, None, None, DIRECTORY, NOW) == LeverPulled(partner=PartnerId("430423"))
+    assert isinstance(judge(lever, None, None, DIRECTORY, NOW), Applied), "under a case it pulls nothing"
+
+
+def test_no_partner_acts_on_the_desk_or_pulls_a_lever() -> None:
+    for type_ in ("operator.redriven", "operator.paused"):
+        judgement = judge(replace(ACT, type=type_, source=LAIBIN), opened_case(), None, DIRECTORY, NOW)
+        assert isinstance(judgement, Refused)
+        assert judgement.refusal.code == "transition-illegal"
+
+
+def test_a_failure_told_again_after_the_redrive_is_a_repeat_and_a_new_one_is_not() -> None:
+    dossier = opened(
+        (LAIBIN, SUBMITTED.id),
+        partner=PartnerId("430423"),
+        case=CASE,
+        outcome=Outcome.UNDELIVERABLE,
+        cause=SCHEDULE_USED_UP,
+        detail="",
+        place=(0, 0),
+        at_ms=0,
+    )
+    redriven = act(dossier, Act.REDRIVEN, at_ms=1)
+    assert not isinstance(redriven, Refusal)
+    known = Known(digest="sha-256:00", receipt="of another failure")
+    notices = [
+        replace(
+            RECEIPT,
+            id=receipt_id(SUBMITTED.name, "430423", Outcome.UNDELIVERABLE, number),
+            type="notice.undeliverable",
+        )
+        for number in range(2)
+    ]
+    late, new = (judge(each, None, known, DIRECTORY, NOW, redriven) for each in notices)
+    assert late == Repeated()
+    assert isinstance(new, Settled)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.schedule import HOUSE, Schedule
+from broker.core.schedule import AS_THE_HOUSE, HOUSE, RetryPlan, Schedule, Schedules, Waits
 
 EXACT = 0.5  # jitter in the middle of its range: the wait itself
 H = 3600.0
@@ -76,10 +76,35 @@ def test_arguments_out_of_range(attempt: int, jitter: float) -> None:
         HOUSE.next_after(attempt, jitter)
 
 
-def test_a_partners_own_waits_replace_the_parked_ones() -> None:
-    own = HOUSE.with_parked((60.0, 90.0))
-    assert [own.next_after(attempt, EXACT) for attempt in range(1, 7)] == [1, 5, 20, 60, 90, None]
-    assert HOUSE.with_parked(()) is HOUSE
+CLASSES = {"birth-1": "birth", "birth-2": "birth"}
+PLAN = RetryPlan(
+    parked_s=(60.0, 90.0),
+    items={"birth": Waits(quick_s=(2.0,)), "birth-2": Waits(parked_s=(), retry_after_max_s=10.0)},
+)
+
+
+@pytest.mark.parametrize(
+    ("item", "waits"),
+    [
+        (None, [1, 5, 20, 60, 90, None]),  # the partner's parked waits, the house's quick ones
+        ("loan", [1, 5, 20, 60, 90, None]),
+        ("birth-1", [2, 60, 90, None]),  # by its class
+        ("birth-2", [1, 5, 20, None]),  # by its own code: what its class says does not count
+    ],
+)
+def test_waits_per_partner_and_item(item: str | None, waits: list[float | None]) -> None:
+    schedule = Schedules(PLAN, HOUSE, CLASSES.get).of(item)
+    assert [schedule.next_after(attempt, EXACT) for attempt in range(1, len(waits) + 1)] == waits
+
+
+def test_an_items_own_maximum_of_retry_after() -> None:
+    schedules = Schedules(PLAN, HOUSE, CLASSES.get)
+    assert schedules.of("birth-2").next_after(1, 0.0, 1e6) == 10.0
+    assert schedules.of("birth-1").next_after(1, 0.0, 1e6) == 24 * H
+
+
+def test_without_a_plan_the_houses_schedule() -> None:
+    assert Schedules(AS_THE_HOUSE, HOUSE, CLASSES.get).of("birth-1") == HOUSE
 
 
 @given(

@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -14,7 +14,8 @@ from sqlalchemy import Connection
 
 from broker.core.circuit import CircuitPolicy
 from broker.core.directory import Directory, Limits, Partner
-from broker.core.ids import CaseId, MessageId, PartnerId, Party
+from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, Party
+from broker.core.levers import Levers
 from broker.core.message import Message, MessageClass, from_record, to_headers
 from broker.core.records import Commit, NewRecord, Position, Record, TopicPartition
 from broker.core.schedule import Schedule
@@ -36,7 +37,9 @@ CODEC = Codec(SchemaSet.load())
 QUICK = Schedule(quick=(0.02, 0.05), parked=(0.15, 0.3), lane_wait_max_s=0.1, spread=0.1)
 STEADY = CircuitPolicy(minimum=10_000, probe_first_s=0.05, probe_max_s=0.2, ramp_s=0.2)
 LIMITS = Limits()
-OPTIONS = DeliveryOptions(commit_s=0.01, parked_s=0.02, directory_s=0.05, drain_s=0.5, poll_records=50)
+OPTIONS = DeliveryOptions(
+    commit_s=0.01, parked_s=0.02, directory_s=0.05, levers_s=0.02, status_s=0.05, drain_s=0.5, poll_records=50
+)
 TOUCHY = CircuitPolicy(minimum=5, probe_first_s=0.05, probe_max_s=0.2, ramp_s=0.2)
 
 
@@ -87,6 +90,32 @@ class FakeLog:
         )
         self.append(partner, message)
         return message
+
+    def redrive(self, partner: str, message: Message, number: int = 1) -> Message:
+        """The message once more, as the exchange puts it on the outbox when a person has redriven it."""
+        again = replace(message, redrive=number, source_position=self._act_on(message.case))
+        self.append(partner, again)
+        return again
+
+    def let_go(self, partner: str, message: Message, act: str) -> Message:
+        """Word to delivery that a person has ``returned`` or ``skipped`` a message."""
+        to = message.source if act == "returned" else Party(partner)
+        word = replace(
+            message,
+            id=MessageId(f"o-{act}-{message.id}"),
+            source=BROKER,
+            type=f"operator.{act}",
+            destination=to,
+            correlation=message.name,
+            source_position=self._act_on(message.case),
+        )
+        self.append(partner, word)
+        return word
+
+    def _act_on(self, case: str) -> Position:
+        partition = sum(case.encode()) % 8
+        self._ledger_offsets[partition] += 1
+        return Position(LEDGER, partition, self._ledger_offsets[partition] - 1)
 
     def append(self, partner: str, message: Message) -> None:
         assert message.source_position is not None
@@ -196,6 +225,9 @@ class FakeReader:
     async def committed(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, Commit]:
         return {place: self.log.commits[place] for place in partitions if place in self.log.commits}
 
+    async def ends(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
+        return {place: len(self.log.records[place]) for place in partitions}
+
     async def subscribe(self, topics: Iterable[str]) -> None:
         self.topics = set(topics)
         await self.log.rebalance()
@@ -222,6 +254,13 @@ class FakeLedger:
         """The names acknowledged by receipts or notices of a type, in order, each once."""
         names = [_correlation(record) for record in self._of(LEDGER) if _type(record) == message_type]
         return list(dict.fromkeys(names))
+
+    def dossiers(self) -> list[tuple[Message, str]]:
+        """What went to the desk, in order, each time it did, and its cause."""
+        return [
+            (from_record(_as_record(record)), _header(record, "__connect.errors.exception.class.name"))
+            for record in self._of(DESK)
+        ]
 
     def desk(self) -> list[Message]:
         messages = [from_record(_as_record(record)) for record in self._of(DESK)]
@@ -400,6 +439,8 @@ class World:
     circuit: CircuitPolicy = STEADY
     draw: Callable[[], float] = lambda: 0.5
     options: DeliveryOptions = OPTIONS
+    levers: dict[PartnerId, Levers] = field(default_factory=dict)
+    session_s: float = 10.0
 
     def __post_init__(self) -> None:
         self.directory = directory_of(self.cities, self.limits)
@@ -415,6 +456,8 @@ class World:
             codec=CODEC,
             directory=lambda: self.directory,
             links=self.links,
+            levers=lambda: self.levers,
+            session_s=self.session_s,
             draw=self.draw,
             retries=self.schedule,
             policy=self.circuit,

@@ -1,4 +1,8 @@
-"""Seeded runs with faults everywhere: two workers, kills, rebalances, failing partners, log, store and vault."""
+"""Seeded runs with faults everywhere: two workers, kills, rebalances, failing partners, log, store and vault.
+
+Lanes whose schedule is used up go to the desk, where a person retries, returns or skips them in their order;
+operators pause partners, resume them and change their limits.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,12 @@ import random
 import pytest
 
 from broker.core.circuit import CircuitPolicy
+from broker.core.desk import BLOCKING
+from broker.core.ids import PartnerId
+from broker.core.levers import Levers, Pulled
+from broker.core.message import Message
 from broker.delivery.stage import Delivery
-from broker.store import parked
+from broker.store import blocked, parked
 from broker.store.engine import Store
 from connectors.base import Answer, Deferred, Delivered, Misconfigured, Parcel, Refused
 from tests.delivery.fakes import QUICK, City, FakeLog, FakeReader, World, in_order, wait_for
@@ -34,7 +42,7 @@ class Workers:
     async def kill(self, index: int) -> None:
         """As kill -9: no drain, no commit; what is in flight at a partner may still take effect."""
         delivery, task = self.running.pop(index)
-        reader = delivery._reader
+        reader = delivery._membership.reader
         assert isinstance(reader, FakeReader)
         reader.dead = True
         task.cancel()
@@ -51,15 +59,15 @@ def moody(seed: int, sick: list[bool]) -> City:
     city = City(latency_s=draw.choice([0.001, 0.005, 0.02]), batch=draw.choice([1, 1, 5]))
 
     def judge(parcel: Parcel) -> Answer:
-        if not sick[0]:
-            return Delivered(code="200")
-        match draw.random():
+        match draw.random() if sick[0] else 1.0:
             case luck if luck < 0.15:
                 return Deferred(reason="503")
             case luck if luck < 0.17:
                 return Misconfigured(reason="answered 404")
             case luck if luck < 0.20:
                 return Refused(code="422")
+            case luck if luck < 0.8 and parcel.message.case.endswith("7"):
+                return Deferred(reason="500")
             case luck if luck < 0.25 and parcel.message.case.endswith("3"):
                 return Deferred(reason="500", retry_after_s=0.2)
             case _:
@@ -67,6 +75,55 @@ def moody(seed: int, sick: list[bool]) -> City:
 
     city.judge = judge
     return city
+
+
+class Person:
+    """Somebody at the desk: sees to its dossiers in the order of the ledger, as the exchange allows it."""
+
+    def __init__(self, world: World, draw: random.Random) -> None:
+        self.world = world
+        self.draw = draw
+        self.let_go: set[str] = set()
+        self._seen: set[tuple[str, int]] = set()
+
+    def open(self) -> dict[tuple[str, str], list[Message]]:
+        """Open blocking dossiers by partner and case, the earliest first, each under its latest redrive."""
+        latest: dict[tuple[str, str], Message] = {}
+        for message, cause in self.world.ledger.dossiers():
+            if cause in BLOCKING and (message.name, message.redrive) not in self._seen:
+                latest[message.destination, message.name] = message
+        lanes: dict[tuple[str, str], list[Message]] = {}
+        for (partner, _), message in latest.items():
+            lanes.setdefault((partner, message.case), []).append(message)
+        for lane in lanes.values():
+            lane.sort(key=lambda message: int(message.id.rpartition("-")[2]))
+        return lanes
+
+    def act(self) -> None:
+        """Retry, return or skip the first of some lanes."""
+        for (partner, _), lane in self.open().items():
+            first = lane[0]
+            self._seen.add((first.name, first.redrive))
+            if self.draw.random() < 0.2:
+                self.world.log.let_go(partner, first, self.draw.choice(["returned", "skipped"]))
+                self.let_go.add(first.name)
+            else:
+                self.world.log.redrive(partner, first, first.redrive + 1)
+
+    def pull(self) -> None:
+        """Pause or resume some partner, or change its limits."""
+        partner = PartnerId(self.draw.choice(CITIES))
+        word = Pulled(by="-", reason="-", at_ms=1)
+        levers = self.draw.choice(
+            [
+                Levers(partner=partner),
+                Levers(partner=partner, paused=word),
+                Levers(partner=partner, in_flight=1, limited=word),
+                Levers(partner=partner, in_flight=100, batch=3, limited=word),
+                Levers(partner=partner, probed=Pulled(by="-", reason="-", at_ms=self.draw.randrange(100))),
+            ]
+        )
+        self.world.levers = {**self.world.levers, partner: levers}
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -83,7 +140,7 @@ async def test_nothing_is_lost_doubled_or_overtaken(store: Store, seed: int) -> 
         draw=random.Random(seed).random,
     )
     log.lose_polls, world.ledger.fail, world.papers.fail = 0.02, 0.1, 0.05
-    workers = Workers(world)
+    workers, person = Workers(world), Person(world, draw)
     await workers.start()
     await workers.start()
     sent = {city: list[str]() for city in CITIES}
@@ -96,6 +153,10 @@ async def test_nothing_is_lost_doubled_or_overtaken(store: Store, seed: int) -> 
         if draw.random() < 0.1:  # the exchange repeats itself after a crash of its own
             again, repeated = draw.choice(messages[-20:])
             log.append(again, repeated)
+        if step % 12 == 11:
+            person.pull()
+        if step % 20 == 19:
+            person.act()
         if step % 40 == 39:
             match draw.randrange(3):
                 case 0:
@@ -107,23 +168,33 @@ async def test_nothing_is_lost_doubled_or_overtaken(store: Store, seed: int) -> 
                     await asyncio.sleep(0.2)
         await asyncio.sleep(0.004)
     sick[0] = False
+    world.levers = {}
     log.lose_polls = world.ledger.fail = world.papers.fail = 0.0
 
     def all_settled() -> bool:
+        person.act()
         desk = {message.name for message in world.ledger.desk()}
-        return world.committed() and all(
-            set(sent[each]) <= set(system.names()) | desk for each, system in world.cities.items()
+        return (
+            not person.open()
+            and world.committed()
+            and all(set(sent[each]) <= set(system.names()) | desk for each, system in world.cities.items())
         )
 
     await wait_for(all_settled, within_s=20)
     await workers.stop()
 
     desk = {message.name for message in world.ledger.desk()}
+    refused = {message.name for message, cause in world.ledger.dossiers() if cause not in BLOCKING}
     receipts = set(world.ledger.said("receipt.delivered"))
     for each, system in world.cities.items():
-        assert in_order(system, desk), each
+        # in order also what came home from the desk; what was refused once and taken later may stand anywhere
+        assert in_order(system, refused), each
         assert set(system.names()) <= set(sent[each])
         assert set(system.names()) <= receipts | desk
+        missing = set(sent[each]) - set(system.names())
+        assert missing <= refused | person.let_go, each
+        assert not person.let_go & set(system.names())
+        assert not await store.read(blocked.counts)
     assert await store.read(parked.counts) == {}
     ended = [*receipts, *world.ledger.said("receipt.rejected"), *world.ledger.said("notice.undeliverable")]
     assert set(ended) == {name for names in sent.values() for name in names}

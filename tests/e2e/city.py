@@ -10,6 +10,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import random
 import secrets
 import time
 from collections import Counter
@@ -124,7 +125,7 @@ class City:
             await asyncio.sleep(_HUNG_S)
             return web.Response(status=504)
         if self.latency_s:
-            await asyncio.sleep(self.latency_s)
+            await asyncio.sleep(self.latency_s * random.uniform(0.5, 1.5))  # else they come in waves
         if self.down:
             return web.Response(status=503)
         if self.failures:

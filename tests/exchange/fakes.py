@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from broker.core.ids import CaseId, MessageId, Party
 from broker.core.message import Message, MessageClass, Mode, epoch_ms, to_headers, value_digest
 from broker.core.records import Commit, NewRecord, Position, Record, TopicPartition
-from broker.errors import NotDurable
+from broker.errors import Corrupt, NotDurable, Unreachable
 from broker.exchange.applying import directory_records
 from broker.exchange.ports import OnPartitions
 from broker.log.codec import Codec
@@ -25,12 +25,18 @@ P0 = TopicPartition(LEDGER, 0)
 
 
 class Ledger:
-    """Records by topic and partition. ``fail_writes``: how many of the next writes fail, after having happened."""
+    """Records by topic and partition. ``fail_writes``: how many of the next writes fail, after having happened.
+
+    ``fail_reads``: how many of the next reads of single records fail. ``lost``: positions that have none any more.
+    """
 
     def __init__(self) -> None:
         self.records: dict[tuple[str, int], list[Record]] = defaultdict(list)
         self.fail_writes = 0
         self.writes = 0
+        self.fail_reads = 0
+        self.reads = 0
+        self.lost: set[Position] = set()
 
     def append(self, new: NewRecord) -> Position:
         log = self.records[new.topic, new.partition or 0]
@@ -55,6 +61,17 @@ class Ledger:
             self.fail_writes -= 1
             raise NotDurable
         return positions
+
+    async def read_at(self, positions: Sequence[Position]) -> list[Record]:
+        await asyncio.sleep(0)
+        self.reads += 1
+        if self.fail_reads:
+            self.fail_reads -= 1
+            raise Unreachable("the log is away")
+        for each in positions:
+            if each in self.lost:
+                raise Corrupt(f"the log has no record at {each}")
+        return [self.records[each.topic, each.partition][each.offset] for each in positions]
 
     def put_directory(self) -> None:
         (record,) = directory_records(

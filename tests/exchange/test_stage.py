@@ -45,6 +45,7 @@ class World:
             codec=CODEC,
             outbox_partitions=1,
             make_topics=self._make_topics,
+            read_at=self.ledger.read_at,
         )
 
     async def _make_topics(self, partners: Collection[PartnerId]) -> None:

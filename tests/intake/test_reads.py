@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import html
 from dataclasses import replace
+from typing import cast
 
 import pytest
 from openapi_spec_validator import validate
 
+from broker.core.desk import Dossier, Standing
 from broker.core.ids import CaseId, MessageId, Party
 from broker.core.problems import CATALOGUE
 from broker.intake.ports import Whereabouts
-from broker.intake.status import Stage, stage
-from broker.store.rows import AttemptRow, DossierRow
+from broker.intake.status import Stage, stage, status_of
+from broker.store.rows import AttemptRow
 from tests.intake.fakes import CODEC, ITEM, A, B, C, event, world
 from tests.intake.test_authorisation import furnish, whereabouts
 
@@ -27,14 +29,19 @@ ATTEMPT = AttemptRow(
     result="deferred",
     detail="503",
 )
-DOSSIER = DossierRow(
-    source=Party(A),
-    id=MessageId("m"),
+DOSSIER = Dossier(
+    name=(Party(A), MessageId("m")),
     partner=B,
-    case_id=CaseId(f"{A}/1"),
+    case=CaseId(f"{A}/1"),
     cause="rejected",
     detail="-",
-    opened_at=0,
+    blocks=False,
+    ledger_partition=0,
+    ledger_offset=0,
+    opened_at_ms=0,
+    updated_at_ms=0,
+    due_at_ms=1,
+    owner="王窗口",
 )
 
 
@@ -56,13 +63,43 @@ def settled(outcome: str) -> Whereabouts:
         (settled("expired"), Stage.EXPIRED),
         (settled("undeliverable"), Stage.ON_THE_DESK),
         (replace(settled("rejected"), dossier=DOSSIER), Stage.REJECTED),
-        (replace(settled("rejected"), dossier=replace(DOSSIER, status="returned")), Stage.REJECTED),
+        (replace(settled("rejected"), dossier=replace(DOSSIER, status=Standing.RETURNED)), Stage.REJECTED),
+        (replace(settled("undeliverable"), dossier=DOSSIER), Stage.ON_THE_DESK),
+        (
+            replace(settled("undeliverable"), dossier=replace(DOSSIER, status=Standing.RETURNED)),
+            Stage.RETURNED,
+        ),
+        (replace(settled("undeliverable"), dossier=replace(DOSSIER, status=Standing.SKIPPED)), Stage.SKIPPED),
+        (replace(ROUTED, dossier=replace(DOSSIER, status=Standing.REDRIVEN)), Stage.ROUTED),
         (replace(ROUTED, row=replace(ROUTED.row, verdict="refused", code="case-unknown")), Stage.REJECTED),
         (replace(ROUTED, row=replace(ROUTED.row, verdict="refused", code="expired")), Stage.EXPIRED),
     ],
 )
 def test_the_state_of_a_message(found: Whereabouts, expected: Stage) -> None:
     assert stage(found) is expected
+
+
+def test_both_sides_see_that_it_is_on_the_desk_and_since_when_and_never_who_sees_to_it() -> None:
+    found = replace(settled("undeliverable"), dossier=DOSSIER, redrives=2)
+    told = status_of(found)
+    assert told["desk"] == {
+        "status": "open",
+        "cause": "rejected",
+        "opened_at": "1970-01-01T00:00:00.000Z",
+        "redrives": 2,
+    }
+    closed = status_of(replace(found, dossier=replace(DOSSIER, status=Standing.RETURNED, closed_at_ms=1000)))
+    assert closed["desk"]["closed_at"] == "1970-01-01T00:00:01.000Z"  # type: ignore[index]
+    assert "王窗口" not in str(told)
+    assert "desk" not in status_of(ROUTED)
+
+
+def test_when_it_is_tried_next_is_told_with_the_attempt() -> None:
+    found = replace(ROUTED, attempts=(replace(ATTEMPT, redrive=1, next_at=1000), ATTEMPT))
+    first, second = cast("list[dict[str, object]]", status_of(found)["attempts"])
+    assert (first["redrive"], first["next_at"]) == (1, "1970-01-01T00:00:01.000Z")
+    assert "redrive" not in second
+    assert "next_at" not in second
 
 
 async def test_a_message_is_seen_by_its_two_sides() -> None:

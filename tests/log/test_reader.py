@@ -424,3 +424,29 @@ async def test_a_topic_that_never_comes_and_a_cluster_that_is_away(brisk: KafkaO
         assert time.monotonic() - begun < 8
         await member.reader.close()
     assert await member.reader.poll(max_records=1, wait_s=0) == {}
+
+
+async def test_where_partitions_end(brisk: KafkaOptions) -> None:
+    topic = await make_topic(brisk, partitions=2)
+    await fill(brisk, topic, [3, 0])
+    zero, one = sorted(places(topic, 2))
+    async with Member(brisk, group=unique("g"), topics=[topic]) as member:
+        assert await member.reader.ends([zero, one]) == {zero: 3, one: 0}
+        assert await member.reader.ends([]) == {}
+    with pytest.raises(Unreachable):
+        await member.reader.ends([zero])
+
+
+async def test_the_group_is_heard_of_while_it_lives_and_not_after_it_put_a_member_out(
+    brisk: KafkaOptions,
+) -> None:
+    topic = await make_topic(brisk, partitions=1)
+    begun_s = time.monotonic()
+    async with Member(brisk, group=unique("g"), topics=[topic]) as member:
+        await member.poll_until(lambda: bool(member.reader.assignment()))
+        first_s = member.reader.heard_s()
+        assert begun_s < first_s <= time.monotonic()
+        async with asyncio.timeout(5):
+            while member.reader.heard_s() < first_s + 1.0:  # two heartbeats later, without a rebalance
+                await member.poll()
+        assert member.reader.heard_s() <= time.monotonic()

@@ -7,11 +7,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from broker.core.desk import Dossier
 from broker.core.ids import CaseId, MessageId, PartnerId, Party
 from broker.core.lifecycle import CaseState, Status
 from broker.core.message import Mode, epoch_ms
 from broker.store.ledger_view import LedgerBatch
-from broker.store.rows import DirectoryRow, DossierRow, MessageRow, OutcomeRow
+from broker.store.rows import ActRow, DirectoryRow, MessageRow, OutcomeRow
 
 T0 = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 LAIBIN = PartnerId("451300")
@@ -71,15 +72,35 @@ def outcome(number: str | int = 1, **facts: Any) -> OutcomeRow:
     return replace(plain, **facts)
 
 
-def dossier(number: str | int = 1, **facts: Any) -> DossierRow:
-    plain = DossierRow(
-        source=Party(LAIBIN),
-        id=MessageId(f"m-{number}"),
+def dossier(number: str | int = 1, **facts: Any) -> Dossier:
+    at_ms = epoch_ms(T0)
+    plain = Dossier(
+        name=(Party(LAIBIN), MessageId(f"m-{number}")),
         partner=HENGSHAN,
-        case_id=CaseId(f"{LAIBIN}/1"),
+        case=CaseId(f"{LAIBIN}/1"),
         cause="schema-invalid",
         detail="the recipient says: 材料不全",
-        opened_at=epoch_ms(T0),
+        blocks=False,
+        ledger_partition=0,
+        ledger_offset=number if isinstance(number, int) else 0,
+        opened_at_ms=at_ms,
+        updated_at_ms=at_ms,
+        due_at_ms=at_ms + 86_400_000,
+    )
+    return replace(plain, **facts)
+
+
+def act_row(offset: int, number: str | int = 1, **facts: Any) -> ActRow:
+    plain = ActRow(
+        ledger_partition=0,
+        ledger_offset=offset,
+        source=Party(LAIBIN),
+        id=MessageId(f"m-{number}"),
+        act="failed",
+        by="tongban",
+        reason="schema-invalid",
+        detail="the recipient says: 材料不全",
+        at=epoch_ms(T0),
     )
     return replace(plain, **facts)
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, event
 
-from broker.core.ids import CaseId, MessageId, Party
+from broker.core.ids import CaseId, MessageId, PartnerId, Party
+from broker.core.levers import Levers, Pulled
 from broker.store import ledger_view
 from broker.store.engine import Store
 from broker.store.export import export
@@ -48,6 +49,18 @@ def _ledger(cut: int) -> list[LedgerBatch]:
                     dossiers=[
                         dossier(name) for number, name in names.items() if partition and number % 2 == 0
                     ],
+                    acts=[
+                        samples.act_row(number, name, ledger_partition=partition, detail="é\0")
+                        for number, name in names.items()
+                        if partition and number % 2 == 0
+                    ],
+                    levers=[
+                        Levers(
+                            partner=PartnerId(f"43042{partition}"),
+                            paused=Pulled(by="值班员", reason="检修", at_ms=numbers[-1]),
+                            updated_at_ms=numbers[-1],
+                        )
+                    ],
                     directories=[
                         replace(samples.directory(), applied_at=partition * 10 + number)
                         for number in numbers
@@ -70,7 +83,7 @@ async def test_two_rebuilds_are_byte_identical(store: Store) -> None:
             await store.call(ledger_view.apply, [each])
         exports.append(await _export(store))
     assert exports[0] == exports[1] == exports[2]
-    assert exports[0].count(b"\n") == 2 + 1 + 2 + 12 + 2 + 3
+    assert exports[0].count(b"\n") == 2 + 1 + 2 + 12 + 2 + 3 + 3 + 2
 
 
 async def test_both_databases_export_the_same(sqlite_url: str, postgres_url: str) -> None:

@@ -71,7 +71,10 @@ async def test_awaited_receipts_fall_due_in_order(store: Store) -> None:
 
     await store.call(awaiting.put, [owed(1, 300), owed(2, 100), owed(3, 200)])
     await store.call(awaiting.put, [owed(2, 400, attempts=2)])
-    assert [row.outbox_offset for row in await store.read(awaiting.due, 300, 10)] == [3, 1]
+    assert [row.outbox_offset for row in await store.read(awaiting.due, 300, 10, [HERE])] == [3, 1]
+    assert (
+        await store.read(awaiting.due, 300, 10, [PartnerId("999999")]) == []
+    )  # one that is down hides nobody
     assert await store.read(awaiting.known, HERE, 0, [2, 9]) == {2}
     (found,) = await store.read(awaiting.find, HERE, [(SENDER, MessageId("m2"))])
     assert found == owed(2, 400, attempts=2)

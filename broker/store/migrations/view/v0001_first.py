@@ -18,12 +18,19 @@ def upgrade() -> None:
         sa.Column("partner", sa.String(length=31), nullable=False),
         sa.Column("source", sa.String(length=31), nullable=False),
         sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("redrive", sa.Integer(), nullable=False, comment="how often it had been redriven before"),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=False),
         sa.Column("duration_ms", sa.Integer(), nullable=False),
         sa.Column("result", sa.String(length=16), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False, comment="the answer's code and reason; failures only"),
-        sa.PrimaryKeyConstraint("source", "id", "partner", "attempt", name=op.f("pk_attempt")),
+        sa.Column(
+            "next_at",
+            sa.BigInteger(),
+            nullable=True,
+            comment="when the next attempt is planned; null: none is, or not by the clock",
+        ),
+        sa.PrimaryKeyConstraint("source", "id", "partner", "redrive", "attempt", name=op.f("pk_attempt")),
     )
     op.create_table(
         "awaiting",
@@ -42,6 +49,19 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_awaiting_due_at"), "awaiting", ["due_at"], unique=False)
     op.create_table(
+        "blocked",
+        sa.Column("partner", sa.String(length=31), nullable=False),
+        sa.Column("source", sa.String(length=31), nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("outbox_partition", sa.Integer(), nullable=False),
+        sa.Column("outbox_offset", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("partner", "source", "id", name=op.f("pk_blocked")),
+    )
+    op.create_index(
+        op.f("ix_blocked_partner_outbox_partition"), "blocked", ["partner", "outbox_partition"], unique=False
+    )
+    op.create_table(
         "case_view",
         sa.Column("case_id", sa.Text(), nullable=False),
         sa.Column("opening", sa.String(length=31), nullable=False),
@@ -59,6 +79,21 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f("ix_case_view_responsible_updated_at"), "case_view", ["responsible", "updated_at"], unique=False
+    )
+    op.create_table(
+        "commit_note",
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column(
+            "next_offset", sa.BigInteger(), nullable=False, comment="the offset that the note goes with"
+        ),
+        sa.Column(
+            "digest",
+            sa.String(length=64),
+            nullable=False,
+            comment="SHA-256 of the note; another one is not believed",
+        ),
+        sa.PrimaryKeyConstraint("topic", "partition", name=op.f("pk_commit_note")),
     )
     op.create_table(
         "delivery_mark",
@@ -90,11 +125,79 @@ def upgrade() -> None:
         sa.Column("case_id", sa.Text(), nullable=False),
         sa.Column("cause", sa.Text(), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
-        sa.Column("opened_at", sa.BigInteger(), nullable=False),
-        sa.Column("status", sa.String(length=16), nullable=False, comment="open, or how it ended"),
+        sa.Column(
+            "blocks", sa.Boolean(), nullable=False, comment="whether its case's later messages wait behind it"
+        ),
+        sa.Column(
+            "ledger_partition", sa.Integer(), nullable=False, comment="where its message stands on the ledger"
+        ),
+        sa.Column("ledger_offset", sa.BigInteger(), nullable=False),
+        sa.Column("opened_at", sa.BigInteger(), nullable=False, comment="when it failed first"),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column("closed_at", sa.BigInteger(), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False, comment="how often its message ended here"),
+        sa.Column("owner", sa.Text(), nullable=False, comment="who is to see to it"),
+        sa.Column("due_at", sa.BigInteger(), nullable=False, comment="until when"),
+        sa.Column("status", sa.String(length=16), nullable=False, comment="open, redriven, or how it ended"),
         sa.PrimaryKeyConstraint("source", "id", name=op.f("pk_dossier")),
     )
+    op.create_index(
+        op.f("ix_dossier_partner_case_id_status"), "dossier", ["partner", "case_id", "status"], unique=False
+    )
     op.create_index(op.f("ix_dossier_partner_status"), "dossier", ["partner", "status"], unique=False)
+    op.create_table(
+        "dossier_act",
+        sa.Column("ledger_partition", sa.Integer(), nullable=False, comment="the record that is this act"),
+        sa.Column("ledger_offset", sa.BigInteger(), nullable=False),
+        sa.Column("source", sa.String(length=31), nullable=False, comment="the message concerned"),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column(
+            "act",
+            sa.String(length=16),
+            nullable=False,
+            comment="failed, redriven, returned, skipped, assigned, noted, delivered",
+        ),
+        sa.Column("by", sa.Text(), nullable=False, comment="a named person, or the broker"),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column(
+            "detail",
+            sa.Text(),
+            nullable=False,
+            comment="what it says beyond that: owner and deadline, note, cause",
+        ),
+        sa.Column("at", sa.BigInteger(), nullable=False, comment="when the ledger took it"),
+        sa.PrimaryKeyConstraint("ledger_partition", "ledger_offset", name=op.f("pk_dossier_act")),
+    )
+    op.create_index(op.f("ix_dossier_act_source_id"), "dossier_act", ["source", "id"], unique=False)
+    op.create_table(
+        "lever",
+        sa.Column("partner", sa.String(length=31), nullable=False),
+        sa.Column("paused", sa.Boolean(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False, comment="the whole Levers as JSON"),
+        sa.PrimaryKeyConstraint("partner", name=op.f("pk_lever")),
+    )
+    op.create_table(
+        "line_status",
+        sa.Column("partner", sa.String(length=31), nullable=False),
+        sa.Column("worker", sa.String(length=64), nullable=False),
+        sa.Column(
+            "phase", sa.String(length=16), nullable=False, comment="flowing, paused, open, half-open, faulty"
+        ),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("in_flight", sa.Integer(), nullable=False),
+        sa.Column(
+            "waiting", sa.Integer(), nullable=False, comment="messages in memory that are not in flight"
+        ),
+        sa.Column(
+            "held", sa.Integer(), nullable=False, comment="cases that wait seconds for their next attempt"
+        ),
+        sa.Column("parked", sa.Integer(), nullable=False),
+        sa.Column("next_probe_at", sa.BigInteger(), nullable=True),
+        sa.Column("since", sa.BigInteger(), nullable=False, comment="when it came into this phase"),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("partner", "worker", name=op.f("pk_line_status")),
+    )
     op.create_table(
         "mailbox",
         sa.Column("partner", sa.String(length=31), nullable=False),
@@ -139,7 +242,12 @@ def upgrade() -> None:
         sa.Column("ledger_partition", sa.Integer(), nullable=False),
         sa.Column("ledger_offset", sa.BigInteger(), nullable=False),
         sa.Column("accepted_at", sa.BigInteger(), nullable=False),
-        sa.Column("verdict", sa.String(length=16), nullable=False, comment="applied or refused"),
+        sa.Column(
+            "verdict",
+            sa.String(length=16),
+            nullable=False,
+            comment="applied, recorded (nobody is to get it) or refused",
+        ),
         sa.Column("code", sa.Text(), nullable=True, comment="the problem code of a refusal"),
         sa.Column("detail", sa.Text(), nullable=True, comment="why it was refused; no personal data"),
         sa.Column(

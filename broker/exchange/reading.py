@@ -1,0 +1,91 @@
+"""What was polled, read: the records that are messages of ours, and what judging them needs from the view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from broker.core.desk import Act
+from broker.core.ids import BROKER, CaseId, MessageId, PartnerId
+from broker.core.message import BadRecord, Message, as_partner, from_epoch_ms, from_record, is_partner
+from broker.core.receipts import Outcome
+from broker.core.records import Record
+from broker.core.routing import OUTCOMES, acknowledged, act_of, lever_of
+from broker.store.desk import Lane
+from broker.store.ledger_view import NOTHING_OF_THE_DESK, DeskWanted
+from broker.store.rows import Name
+from broker.telemetry import UNREADABLE, get_log
+
+_log = get_log("exchange")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """One readable record of the batch, with its message."""
+
+    record: Record
+    message: Message
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What judging some records needs from the view; in the order of ``ledger_view.load``."""
+
+    cases: set[CaseId]
+    names: set[Name]
+    desk: DeskWanted
+
+
+def read(records: Sequence[Record]) -> list[Read]:
+    """The records that are messages of ours. Foreign ones are told and left: they have no effect to lose."""
+    found: list[Read] = []
+    for record in records:
+        try:
+            found.append(
+                Read(record=record, message=from_record(record), at=from_epoch_ms(record.timestamp_ms))
+            )
+        except BadRecord as fault:
+            unreadable(record, str(fault))
+    return found
+
+
+def unreadable(record: Record, reason: str) -> None:
+    """A record that is none of ours has no effect to lose, but it never passes unnoticed."""
+    UNREADABLE.labels("exchange").inc()
+    _log.error("record_unreadable", position=str(record.position), reason=reason)
+
+
+def wanted(reads: Iterable[Read]) -> Wanted:
+    """The cases, message rows, dossiers and levers that judging these records needs."""
+    cases: set[CaseId] = set()
+    names: set[Name] = set()
+    desk: set[Name] = set()
+    lanes: set[Lane] = set()
+    levers: set[PartnerId] = set()
+    for each in reads:
+        message = each.message
+        cases.add(message.case)
+        if message.source != BROKER:
+            names.add((message.source, message.id))
+            continue
+        outcome, act = OUTCOMES.get(message.type), act_of(message)
+        if outcome is None:
+            names.add((message.source, message.id))
+        if outcome is not None or act is not None:
+            try:
+                source, identity = acknowledged(message)
+            except ValueError:
+                continue
+            name = (source, MessageId(identity))
+            names.add(name)
+            if outcome is not Outcome.DELIVERED:
+                desk.add(name)
+        if act is Act.REDRIVEN and is_partner(message.destination):
+            lanes.add((as_partner(message.destination), message.case))
+        if (partner := lever_of(message)) is not None:
+            levers.add(partner)
+    if not (desk or levers):
+        return Wanted(cases=cases, names=names, desk=NOTHING_OF_THE_DESK)
+    return Wanted(cases=cases, names=names, desk=DeskWanted(names=desk, lanes=lanes, levers=levers))
