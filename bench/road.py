@@ -21,7 +21,7 @@ from typing import Final
 
 import orjson
 
-from bench import report
+from bench import delivery_report, report
 from bench.bare import Bare
 from bench.crew import Crew, Sizes
 from bench.house import House
@@ -166,6 +166,9 @@ def main() -> None:
         orjson.dumps(asdict(results), option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
     )
     page = report.render(results)
+    before = arguments.page.read_text(encoding="utf-8") if arguments.page.exists() else ""
+    if told := delivery_report.section_of(before):  # made by bench.delivery: it stays until that is run again
+        page = delivery_report.page_with(page, told)
     arguments.page.write_text(page, encoding="utf-8")
     print(page)
 

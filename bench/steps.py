@@ -28,7 +28,7 @@ from broker.core.receipts import Outcome
 from broker.core.records import NewRecord, Position, Record
 from broker.core.signatures import SigningKey, sign_v1a, verify
 from broker.delivery.receipts import Ending, receipt_record
-from broker.exchange import batch
+from broker.exchange import batch, reading
 from broker.exchange.outputs import outbox_record
 from broker.intake.events import Origin, Submission, check
 from broker.intake.strict_json import read
@@ -90,15 +90,15 @@ def _steps(folder: Path) -> Mapping[str, tuple[Step, int]]:
     directory, loaded = _directory(), _loaded(message, now)
     messages = [
         replace(each, message=replace(each.message, id=MessageId(f"m{n}")))
-        for n, each in enumerate(batch.read([_at(record, n) for n in range(_BATCH)]))
+        for n, each in enumerate(reading.read([_at(record, n) for n in range(_BATCH)]))
     ]
     receipts = [
         replace(each, message=replace(each.message, correlation=f"451300/m{n}"))
-        for n, each in enumerate(batch.read([_at(receipt, n) for n in range(_BATCH)]))
+        for n, each in enumerate(reading.read([_at(receipt, n) for n in range(_BATCH)]))
     ]
 
-    def judged(reads: list[batch.Read]) -> Step:
-        return lambda: batch.judge_batch(reads, loaded, directory, codec=codec, outbox_partitions=4)
+    def judged(reads: list[reading.Read]) -> Step:
+        return lambda: batch.judge_batch(reads, loaded, directory, {}, codec=codec, outbox_partitions=4)
 
     signature = sign_v1a(_KEY, "451300_x", 1, body)
     keys = [_KEY.verify_key]
@@ -120,9 +120,9 @@ def _steps(folder: Path) -> Mapping[str, tuple[Step, int]]:
             "intake: life cycle": (lambda: lifecycle.advance(loaded.cases[message.case], message, now), 1),
             "intake: seal": (sealed, 1),
             "intake: headers": (lambda: to_headers(message), 1),
-            "exchange: read a message": (lambda: batch.read([record]), 1),
+            "exchange: read a message": (lambda: reading.read([record]), 1),
             "exchange: judge a message": (judged(messages), _BATCH),
-            "exchange: read a receipt": (lambda: batch.read([receipt]), 1),
+            "exchange: read a receipt": (lambda: reading.read([receipt]), 1),
             "exchange: judge a receipt": (judged(receipts), _BATCH),
             "delivery: read a record": (lambda: from_record(outbox), 1),
             "delivery: open": (opened, 1),

@@ -1,0 +1,3 @@
+module tongban/bench/stub
+
+go 1.21
