@@ -31,7 +31,16 @@ def kafka3() -> Iterator[EmbeddedKafka]:
 
 
 STOOD_ON = {
-    "on a real Apache Kafka": {"delivery", "deploy", "docs", "e2e", "exchange", "intake", "log"},
+    "on a real Apache Kafka": {
+        "delivery",
+        "deploy",
+        "docs",
+        "e2e",
+        "exchange",
+        "intake",
+        "log",
+        "simulation",
+    },
     "on SQLite and on a real PostgreSQL": {"e2e", "store"},
 }
 """Which rooms' tests start the real part."""
