@@ -330,12 +330,12 @@ class Simulation:
 
     async def _stop_all(self) -> None:
         self.over = True
-        for worker in self.alive():
-            if worker.delivery is not None:
-                worker.delivery.stop()
         for _ in range(200):
             if not self.alive():
                 return
+            for worker in self.alive():  # one that has only just begun is asked the next time
+                if worker.delivery is not None:
+                    worker.delivery.stop()
             await asyncio.sleep(0.1 * self.plan.pace.unit_s)
         for worker in self.alive():
             self.world.record("process", worker.process.name, detail="failed: does not stop")
