@@ -283,7 +283,12 @@ commit_note: Final = Table(
     Column("topic", Text, nullable=False),
     Column("partition", Integer, nullable=False),
     Column("next_offset", BigInteger, nullable=False, comment="the offset that the note goes with"),
-    Column("digest", String(64), nullable=False, comment="SHA-256 of the note; another one is not believed"),
+    Column(
+        "digest",
+        String(64),
+        nullable=False,
+        comment="of offset and note, this one and the last acknowledged; no other is believed",
+    ),
     PrimaryKeyConstraint("topic", "partition"),
 )
 

@@ -91,7 +91,7 @@ def upgrade() -> None:
             "digest",
             sa.String(length=64),
             nullable=False,
-            comment="SHA-256 of the note; another one is not believed",
+            comment="of offset and note, this one and the last acknowledged; no other is believed",
         ),
         sa.PrimaryKeyConstraint("topic", "partition", name=op.f("pk_commit_note")),
     )
