@@ -7,7 +7,7 @@ class itself: equal to, and as immutable as, those that the class makes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -40,6 +40,26 @@ def quick(kind: Callable[P, T]) -> Callable[P, T]:
     )
     exec("\n    ".join(lines), scope)  # noqa: S102 - as dataclasses does: of field names alone
     return cast("Callable[P, T]", scope["make"])
+
+
+def evolver(kind: type[T]) -> Callable[[T, Mapping[str, object]], T]:
+    """A function that makes of an instance of ``kind`` another with some fields changed, as ``dataclasses.replace``.
+
+    The same requirements as :func:`quick`; a name that is no field raises AttributeError.
+    """
+    quick(kind)  # says what is wrong with the class
+    names = tuple(field.name for field in fields(cast("Any", kind)))
+    scope: dict[str, Any] = {"_kind": kind, "_twin": type("_Twin", (), {"__slots__": names})}
+    lines = (
+        "def evolve(old, changes):",
+        "made = _twin()",
+        *(f"made.{name} = old.{name}" for name in names),
+        "for name, value in changes.items(): setattr(made, name, value)",
+        "made.__class__ = _kind",
+        "return made",
+    )
+    exec("\n    ".join(lines), scope)  # noqa: S102 - as above
+    return cast("Callable[[T, Mapping[str, object]], T]", scope["evolve"])
 
 
 def _parameters(each: tuple[Field[Any], ...]) -> list[str]:
