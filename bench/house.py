@@ -35,6 +35,8 @@ class House:
     def __init__(self, folder: Path, bootstrap: str, *, session_s: float = 10.0) -> None:
         """``session_s``: how long Kafka waits for a worker of the run before; it counts in no figure."""
         self.folder = folder
+        self.caller = SENDER
+        """Who asks whether the directory is in force."""
         self._session_s = session_s
         self.bootstrap = bootstrap
         self.intake_port = free_port()
@@ -68,7 +70,7 @@ class House:
         await self._answers(self.intake_port, "/v1/partners", None)
 
     async def _answers(self, port: int, path: str, served: Child | None) -> None:
-        proof = {"tongban-partner": SENDER, "authorization": f"Bearer {self.token}"}
+        proof = {"tongban-partner": self.caller, "authorization": f"Bearer {self.token}"}
         until = time.monotonic() + READY_WITHIN_S
         while time.monotonic() < until:
             if served is not None:

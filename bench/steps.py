@@ -90,11 +90,11 @@ def _steps(folder: Path) -> Mapping[str, tuple[Step, int]]:
     directory, loaded = _directory(), _loaded(message, now)
     messages = [
         replace(each, message=replace(each.message, id=MessageId(f"m{n}")))
-        for n, each in enumerate(reading.read([_at(record, n) for n in range(_BATCH)]))
+        for n, each in enumerate(reading.read([_at(record, n) for n in range(_BATCH)], codec))
     ]
     receipts = [
         replace(each, message=replace(each.message, correlation=f"451300/m{n}"))
-        for n, each in enumerate(reading.read([_at(receipt, n) for n in range(_BATCH)]))
+        for n, each in enumerate(reading.read([_at(receipt, n) for n in range(_BATCH)], codec))
     ]
 
     def judged(reads: list[reading.Read]) -> Step:
@@ -120,9 +120,9 @@ def _steps(folder: Path) -> Mapping[str, tuple[Step, int]]:
             "intake: life cycle": (lambda: lifecycle.advance(loaded.cases[message.case], message, now), 1),
             "intake: seal": (sealed, 1),
             "intake: headers": (lambda: to_headers(message), 1),
-            "exchange: read a message": (lambda: reading.read([record]), 1),
+            "exchange: read a message": (lambda: reading.read([record], codec), 1),
             "exchange: judge a message": (judged(messages), _BATCH),
-            "exchange: read a receipt": (lambda: reading.read([receipt]), 1),
+            "exchange: read a receipt": (lambda: reading.read([receipt], codec), 1),
             "exchange: judge a receipt": (judged(receipts), _BATCH),
             "delivery: read a record": (lambda: from_record(outbox), 1),
             "delivery: open": (opened, 1),

@@ -8,10 +8,13 @@ import typer
 
 from broker import __version__
 from broker.commands import (
+    audit,
     cases,
+    deadlines,
     demo,
     desk,
     directory,
+    figures,
     kafka,
     lag,
     partner,
@@ -39,6 +42,7 @@ app.command("serve")(serve.serve)
 app.command("setup")(setup.setup)
 app.command("rebuild")(rebuild.rebuild)
 app.command("export")(rebuild.export)
+app.command("figures")(figures.figures)
 app.command("send")(send.send)
 app.command("lag")(lag.lag)
 app.command("replay")(replay.replay)
@@ -47,6 +51,8 @@ app.add_typer(directory.app, name="directory")
 app.add_typer(cases.app, name="case")
 app.add_typer(partner.app, name="partner")
 app.add_typer(desk.app, name="desk")
+app.add_typer(deadlines.app, name="deadlines")
+app.add_typer(audit.app, name="audit")
 app.add_typer(schema.app, name="schema")
 
 

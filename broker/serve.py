@@ -34,11 +34,11 @@ from broker.membership import Membership
 from broker.settings import Settings
 from broker.store import ledger_view
 from broker.supervision.health import Check, Health
-from broker.supervision.lag import read_lag
 from broker.supervision.pages import Page, Pages, listen
 from broker.supervision.pressure import Backlog
+from broker.supervision.watching import Watching
 from broker.telemetry import get_log
-from broker.wiring import DirectoryWatch, Parts, open_parts
+from broker.wiring import Parts, open_parts
 from connectors import registry
 from connectors.base import Connector, Parcel, Ports
 from connectors.mapping import PartnerMapping
@@ -123,7 +123,7 @@ class _Stages:
         self.pages = Pages(Health(checks))
         self.backlog = Backlog(parts.store, partial(_ends, settings), most=settings.supervision.backlog)
         self.intake = _intake(parts, writer, mailboxes, self) if "intake" in wanted else None
-        self.supervises = "supervision" in wanted
+        self.supervision = _supervision(parts, writer) if "supervision" in wanted else None
 
 
 def _intake(parts: Parts, writer: Writer, mailboxes: StoreMailboxes, stages: _Stages) -> Intake:
@@ -207,6 +207,17 @@ def _delivery(parts: Parts, writer: Writer, mailboxes: StoreMailboxes, member: s
     )
 
 
+def _supervision(parts: Parts, writer: Writer) -> Watching:
+    return Watching(
+        options=parts.settings.supervision,
+        kafka=parts.settings.kafka,
+        directory=parts.directory.current,
+        store=parts.store,
+        writer=writer,
+        codec=parts.codec,
+    )
+
+
 def _route(path: str, page: Callable[[], Awaitable[Page]]) -> Route:
     async def handler(call: Call) -> Answer:
         del call
@@ -255,8 +266,8 @@ async def _run(stages: _Stages, stopping: asyncio.Event) -> None:
     works: list[asyncio.Task[None]] = [asyncio.create_task(stages.directory.run(), name="directory")]
     if stages.delivery is not None:
         works.append(asyncio.create_task(stages.levers.run(), name="levers"))
-    if stages.supervises:
-        works.append(asyncio.create_task(_watch_lag(settings, stages.directory), name="supervision"))
+    if stages.supervision is not None:
+        works.extend(stages.supervision.begin())
     if stages.intake is not None:
         works.append(asyncio.create_task(stages.backlog.run(), name="back-pressure"))
     road = [
@@ -290,13 +301,3 @@ async def _run(stages: _Stages, stopping: asyncio.Event) -> None:
         if isinstance(result, Exception):
             _log.error("stage_failed", reason=str(result), kind=type(result).__name__)
             raise result
-
-
-async def _watch_lag(settings: Settings, directory: DirectoryWatch) -> None:
-    """Keep the lag gauges fresh. A measurement that fails leaves the last one and says so."""
-    while True:
-        try:
-            await read_lag(settings.kafka, directory.current())
-        except TongbanError as fault:
-            _log.warning("dependency_lost", stage="supervision", reason=str(fault))
-        await asyncio.sleep(settings.supervision.lag_every_s)

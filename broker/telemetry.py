@@ -72,8 +72,12 @@ Event = Literal[
     "dossier_changed",
     "act_refused",
     "lever_pulled",
+    "deadlines_fallen",
+    "agreement_expiring",
     "directory_applied",
+    "parts_not_opened",
     "record_unreadable",
+    "value_unreadable",
     "dependency_lost",
     "dependency_found",
     "rebuild_progressed",
@@ -206,6 +210,23 @@ DESK_ACTS = Counter(
     "tongban_desk_acts",
     "Acts of persons on the desk, by what was done; result: done or refused.",
     ["act", "result"],
+    registry=METRICS,
+)
+CARDS = Counter(
+    "tongban_cards",
+    "Yellow and red cards issued, by the partner at whose side it is.",
+    ["late", "kind", "light"],
+    registry=METRICS,
+)
+DEADLINE_DELAY = Gauge(
+    "tongban_deadline_delay_seconds",
+    "How long after they had fallen the deadlines found last were written as cards.",
+    registry=METRICS,
+)
+AGREEMENT_DAYS_LEFT = Gauge(
+    "tongban_agreement_days_left",
+    "Days until an agreement ends; negative once it has; none for one without an end.",
+    ["agreement"],
     registry=METRICS,
 )
 OFFSET_MAP_BYTES = Gauge(

@@ -6,6 +6,7 @@ Source: contract, "What a partner receives".
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, assert_never
 
@@ -15,6 +16,7 @@ from broker.core.ids import party_path
 from connectors.base import Answer, Closed, Deferred, Delivered, Misconfigured, Parcel, Refused, Taken
 from connectors.http_client import Failure, Response
 
+_DONE: Final = frozenset({200, 201, 204})
 _LONG_NUMBER: Final = re.compile(r"[0-9]{7,}[Xx]?")
 
 
@@ -39,7 +41,7 @@ def _read_status(status: int, body: Mapping[str, object], result: Response, with
             answer = Misconfigured(
                 reason=f"{code} with a web page: something stands before the partner's system"
             )
-        case 200 | 201 | 204:
+        case _ if status in _DONE:
             answer = Delivered(code=code, reference=_reference(body))
         case 202:
             answer = Taken(within_s=within_s)
@@ -68,12 +70,12 @@ def read_results(parcels: Sequence[Parcel], body: Mapping[str, object], within_s
         if isinstance(result, dict) and isinstance(result.get("id"), str):
             source = result.get("source")
             found[(source if isinstance(source, str) else None, result["id"])] = result
-    ids = [parcel.message.id for parcel in parcels]
+    ids = Counter(parcel.message.id for parcel in parcels)
     answers: list[Answer] = []
     for parcel in parcels:
         message = parcel.message
         mine = found.get((party_path(message.source), message.id))
-        if mine is None and ids.count(message.id) == 1:
+        if mine is None and ids[message.id] == 1:
             mine = found.get((None, message.id))
         answers.append(_read_result(mine, within_s))
     return answers
@@ -83,6 +85,8 @@ def _read_result(result: Mapping[str, object] | None, within_s: float) -> Answer
     status = result.get("status") if result is not None else None
     if result is None or not isinstance(status, int):
         return Deferred(reason="the batch's answer does not name this message")
+    if status in _DONE:
+        return Delivered(code=str(status), reference=_reference(result))
     wait = result.get("retry_after")
     retry_after_s = float(wait) if isinstance(wait, int) and wait > 0 else None
     return _read_status(

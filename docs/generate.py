@@ -14,6 +14,8 @@ from typing import get_type_hints
 
 import pictures
 
+from broker.core.figure_columns import dictionary_table
+from broker.core.figures import SMALL
 from broker.core.lifecycle import lifecycle_diagram, lifecycle_table
 from broker.core.problems import CATALOGUE
 from broker.settings import Settings
@@ -85,6 +87,28 @@ def _line(key: str, value: object) -> str:
             return f'{key} = "{value}"'
 
 
+def figures() -> str:
+    """The data dictionary of ``tongban figures``."""
+    return (
+        f"# Figures\n\n{MADE}\n"
+        "`tongban figures --month 2026-11 --to FOLDER` writes `figures.csv`, `figures.parquet` and "
+        "`figures.dictionary.csv` (this table). `--since 2026-01 --until 2026-11` takes several months, both "
+        "included. The figures come from the view; a view rebuilt from the ledger gives the same bytes of CSV.\n\n"
+        "- No case and no person is in them. Partners and items are codes of the directory.\n"
+        f"- Small groups are hidden: a row of fewer than {SMALL} cases (`--small`) has `suppressed` true and no "
+        "numbers. So have as many further rows, the next smallest ones, as it takes that no hidden number follows "
+        "from the totals and the rows shown; where the hidden part of a total can be worked out, it is of at least "
+        f"two rows and {SMALL} cases.\n"
+        "- Each number is of the month in which what it counts happened, so the figures of a month that is over "
+        "stay as they are; only `corrected` still grows.\n"
+        "- Quantiles are exact, by nearest rank: the smallest value that the share of cases does not exceed. Over "
+        f"fewer than {SMALL} decisions they are blank.\n"
+        "- CSV is UTF-8 with a header (RFC 4180); blank: not told, or nothing to tell. The Parquet columns carry "
+        "unit and meaning, in both languages, as metadata.\n\n"
+        f"{dictionary_table()}"
+    )
+
+
 def delivery() -> str:
     """The page as it is, with its pictures drawn anew."""
     text = (HERE / "explanation" / "delivery.md").read_text(encoding="utf-8")
@@ -98,6 +122,7 @@ def _drawn(place: re.Match[str]) -> str:
 
 PAGES = {
     HERE / "explanation" / "delivery.md": delivery,
+    HERE / "reference" / "figures.md": figures,
     HERE / "reference" / "life-cycle.md": life_cycle,
     HERE / "reference" / "problems.md": problems,
     HERE / "reference" / "configuration.md": configuration,

@@ -32,11 +32,51 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        name="card-twice",
+        promise="a card falls once: the state remembers which were issued",
+        file="broker/core/cards.py",
+        before="    if key in state.cards:\n        return state\n",
+        after="",
+        test="tests/exchange/test_cards.py",
+    ),
+    Mutant(
+        name="terms-of-today",
+        promise="a case ends under the directory that it was opened under",
+        file="broker/core/opening.py",
+        before="        directory=terms.version,\n",
+        after="",
+        test="tests/supervision/test_deadlines.py",
+    ),
+    Mutant(
+        name="charged-twice",
+        promise="nobody pays twice: one fee a case",
+        file="broker/core/transitions.py",
+        before="        fee_since=frozenset({Fee.NONE}),",
+        after="        fee_since=frozenset({Fee.NONE, Fee.PAID}),",
+        test="tests/core/test_lifecycle.py::test_a_fee_is_paid_after_its_request_and_once",
+    ),
+    Mutant(
+        name="evidence",
+        promise="what is forbidden is refused and kept on the ledger",
+        file="broker/intake/gather.py",
+        before="        if is_suspect(pending.message.type, refusal.code):\n            pending.refusal",
+        after="        if not refusal.code:\n            pending.refusal",
+        test="tests/intake/test_evidence.py",
+    ),
+    Mutant(
+        name="secondary-suppression",
+        promise="no hidden figure follows from the shown ones",
+        file="broker/core/suppression.py",
+        before="yield min(shown)",
+        after="continue",
+        test="tests/core/test_suppression.py",
+    ),
+    Mutant(
         name="dedupe",
         promise="one effect for each message: a repeat on the ledger is dropped",
         file="broker/core/routing.py",
-        before="    if known is not None:\n        if known.digest",
-        after="    if known is not None and not known.digest:\n        if known.digest",
+        before="    if known is not None:\n        # A card",
+        after="    if known is not None and not known.digest:\n        # A card",
         test="tests/exchange/test_stage.py::test_a_repeat_has_no_second_effect_also_after_a_restart",
     ),
     Mutant(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Annotated
 
 import orjson
@@ -20,15 +21,19 @@ from broker.commands.common import (
     print_rows,
     run,
 )
+from broker.core.directory import EMPTY, Directory, read_directory
 from broker.core.ids import CaseId, InvalidId, case_id
 from broker.core.lifecycle import CaseState
 from broker.core.message import from_epoch_ms, from_record, rfc3339
+from broker.core.outlook import outlook
 from broker.core.records import Position
+from broker.core.terms import terms_of_case
 from broker.errors import WrongUse
 from broker.log import scan, topics
 from broker.log.registry import open_codec
 from broker.settings import Settings
 from broker.store import cases
+from broker.store import directory as directory_rows
 from broker.store.engine import Store
 from broker.store.rows import MessageRow
 
@@ -40,13 +45,17 @@ Case = Annotated[str, typer.Argument(help="<partner that opened it>/<its own cas
 @app.command()
 def show(case: Case, as_json: AsJson = False, config: ConfigFile = None) -> None:
     """Show a case's state. Exit 1: there is no such case."""
-    state, _ = run(_load(load_settings(config), _case(case)))
+    state, directory = run(_state(load_settings(config), _case(case)))
     if state is None:
         _absent(case)
-    elif as_json:
-        print_json(orjson.loads(state.to_json()))
+        return
+    facts = orjson.loads(state.to_json())
+    standing = outlook(state, terms_of_case(state, directory), datetime.now(UTC))
+    if standing is not None:
+        facts["standing"] = standing.to_facts()
+    if as_json:
+        print_json(facts)
     else:
-        facts = orjson.loads(state.to_json())
         print_rows(
             ({"fact": key, "value": value} for key, value in facts.items()), ("fact", "value"), as_json=False
         )
@@ -93,6 +102,20 @@ def _absent(case: str) -> None:
         markup=False,
     )
     raise typer.Exit(1)
+
+
+async def _state(settings: Settings, case: CaseId) -> tuple[CaseState | None, Directory]:
+    """The case, and the directory that it was opened under."""
+    store = await Store.open(settings.store.url)
+    try:
+        state = await store.read(cases.case_state, case)
+        if state is None or not state.directory:
+            return state, EMPTY
+        return state, read_directory(
+            orjson.loads(await store.read(directory_rows.documents, state.directory))
+        )
+    finally:
+        await store.close()
 
 
 async def _load(settings: Settings, case: CaseId) -> tuple[CaseState | None, list[MessageRow]]:

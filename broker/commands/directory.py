@@ -20,8 +20,9 @@ from broker.commands.common import (
     print_rows,
     run,
 )
-from broker.core.directory import Directory, read_directory
+from broker.core.directory import EMPTY, Directory, read_directory
 from broker.core.documents import DocumentInvalid
+from broker.core.message import SHANGHAI
 from broker.errors import WrongUse
 from broker.exchange.applying import directory_records
 from broker.log.registry import open_codec
@@ -30,6 +31,7 @@ from broker.log.writer import Writer
 from broker.settings import Settings
 from broker.store import directory as rows
 from broker.store.engine import Store
+from broker.supervision.expiring import expiring
 from connectors import registry
 
 app = typer.Typer(help="Partners, items and agreements, kept as files and applied like infrastructure.")
@@ -108,6 +110,33 @@ def show(as_json: AsJson = False, config: ConfigFile = None) -> None:
         ("between", "items", "modes", "until"),
         as_json=False,
     )
+
+
+@app.command("expiring")
+def expiring_(
+    within: Annotated[int, typer.Option(min=0, help="days from today")] = 30,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+) -> None:
+    """Show the agreements that end soon. Exit 1: there are some."""
+    documents = run(_in_force(load_settings(config)))
+    directory = read_directory(documents) if documents else EMPTY
+    found = expiring(directory, datetime.now(SHANGHAI).date(), within)
+    lines = (
+        {
+            "between": " – ".join(each.agreement.partners),
+            "until": each.until.isoformat(),
+            "days_left": each.days_left,
+            "items": ", ".join(each.agreement.items),
+            "contacts": ", ".join(f"{of}: {who}" for of, who in each.agreement.contacts.items()),
+        }
+        for each in found
+    )
+    if found or as_json:
+        print_rows(lines, ("between", "until", "days_left", "items", "contacts"), as_json=as_json)
+    else:
+        console.print(f"no agreement ends within {within} days")
+    raise typer.Exit(1 if found else 0)
 
 
 def read_folder(folder: Path) -> dict[str, str]:

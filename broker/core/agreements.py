@@ -8,7 +8,8 @@ from __future__ import annotations
 from datetime import date
 
 from broker.core.directory import Agreement, Directory
-from broker.core.ids import BROKER, PartnerId, Party
+from broker.core.guards import NO_FACTS, Facts
+from broker.core.ids import BROKER, PartnerId, Party, place
 from broker.core.lifecycle import MESSAGE_TYPES, CaseState
 from broker.core.message import Message, as_partner, is_partner
 from broker.core.problems import Refusal
@@ -16,7 +17,13 @@ from broker.core.problems import Refusal
 COMPLAINT = "complaint.filed"
 
 
-def check(directory: Directory, message: Message, state: CaseState | None, day: date) -> Refusal | None:
+def check(
+    directory: Directory,
+    message: Message,
+    state: CaseState | None,
+    day: date,
+    facts: Facts = NO_FACTS,
+) -> Refusal | None:
     """Whether the directory lets this message travel on ``day`` (Asia/Shanghai's). None: it does.
 
     Codes: ``partner-unknown`` for any message; ``item-unknown`` and ``agreement-missing`` only for one that
@@ -24,12 +31,14 @@ def check(directory: Directory, message: Message, state: CaseState | None, day: 
     for a case that exists (``state``) opens none: the life cycle answers it. A complaint needs known
     partners only: it must be possible after the agreement that it is about. ``agreement-missing`` carries
     what the two have agreed now: ``allowed`` (``<name> <mode>``) and ``items`` (``<code> <name>``).
+    A part of a bundle needs no agreement of its own; of a joint case along a route (``facts``: ``route``) the
+    lead must have one with each authority of another place.
     """
     refusal = _known(directory, message.source, "sender") or _known(
         directory, message.destination, "destination"
     )
     rule = MESSAGE_TYPES.get(message.type)
-    if refusal is not None or state is not None or rule is None or not rule.opens:
+    if refusal is not None or state is not None or rule is None or not rule.opens or message.part_of:
         return refusal
     if message.type == COMPLAINT and message.item is None:
         return None
@@ -37,7 +46,9 @@ def check(directory: Directory, message: Message, state: CaseState | None, day: 
         return Refusal(code="item-unknown", detail="a message that opens a case names its item")
     if message.item not in directory.items:
         return Refusal(code="item-unknown", detail="the directory has no such item")
-    return None if message.type == COMPLAINT else _covered(directory, message, day)
+    if message.type == COMPLAINT:
+        return None
+    return _covered(directory, message, day) or _along_the_route(directory, message, day, facts)
 
 
 def _known(directory: Directory, party: Party, which: str) -> Refusal | None:
@@ -67,6 +78,23 @@ def _covered(directory: Directory, message: Message, day: date) -> Refusal | Non
         return _missing(
             directory, message, agreement, day, f"have not agreed on {_named(directory, message.item)} {mode}"
         )
+    return None
+
+
+def _along_the_route(directory: Directory, message: Message, day: date, facts: Facts) -> Refusal | None:
+    """Whether the lead of a joint case has agreed with every authority that the route names (多地联办)."""
+    bundle = directory.bundles.get(message.item or "")
+    named = facts.get("route")
+    if bundle is None or bundle.route_item is None or not isinstance(named, list | tuple):
+        return None
+    for each in named:
+        authority = PartnerId(str(each))
+        if authority not in directory.partners or place(authority) == place(bundle.lead):
+            continue
+        agreement = directory.agreement(bundle.lead, authority)
+        if agreement is None or not agreement.in_force(day) or bundle.route_item not in agreement.items:
+            item = _named(directory, bundle.route_item)
+            return _missing(directory, message, agreement, day, f"need an agreement of {authority} on {item}")
     return None
 
 

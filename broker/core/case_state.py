@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from datetime import date, datetime
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import orjson
 
+from broker.core import bundles, clock
+from broker.core.bundles import BundleState
+from broker.core.clock import Clock
 from broker.core.ids import CaseId, PartnerId
 from broker.core.message import Mode
+from broker.core.quick import evolver
 
 
 class Status(StrEnum):
@@ -40,10 +45,11 @@ class Fee(StrEnum):
 
 
 class Rating(StrEnum):
-    """Where the case's 好差评 stands: rated once; what follows a rating comes after it."""
+    """Where the case's 好差评 stands: rated once; 1 and 2 (``POOR``) open a correction."""
 
     NONE = "none"
     RATED = "rated"
+    POOR = "poor"
     RECTIFIED = "rectified"
     APPEALED = "appealed"
 
@@ -54,11 +60,18 @@ ENDS: Final = frozenset({Status.REFUSED, Status.DELIVERED, Status.WITHDRAWN, Sta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseState:
-    """One case. Times are those of the ledger's records, in UTC.
+    """One case. Times are those of the ledger's records, in UTC; days are Asia/Shanghai's.
 
     ``item`` and ``mode`` are empty for a complaint that names none. ``fee_request`` is ``<source>/<id>`` of
     the latest fee.requested. ``supplements`` counts requests of a supplement; ``revision`` every message
     applied to the case. What else was said when is the timeline's to tell.
+
+    ``directory`` is the version in force when it was opened, under which it ends. ``number``: the responsible
+    city's own. ``agent``: the authority on which somebody acts for the applicant. ``clock`` runs from
+    acceptance; ``deemed``: it counts as accepted since the day of receipt (行政许可法 32). ``step``: the
+    review step under way since ``step_since``. ``rectify_from``: the day from which a correction counts.
+    ``cards``: keys of the yellow and red cards issued (``core/deadlines.py``). ``bundle``: a parent's parts;
+    ``part_of``: a part's parent. ``about``: the case that a complaint is about.
     """
 
     case: CaseId
@@ -77,30 +90,39 @@ class CaseState:
     accepted_at: datetime | None = None
     decided_at: datetime | None = None
     ended_at: datetime | None = None
+    directory: str = ""
+    item_class: str = ""
+    number: str | None = None
+    agent: str | None = None
+    clock: Clock | None = None
+    deemed: bool = False
+    step: str = ""
+    step_since: datetime | None = None
+    supplement_asked_at: datetime | None = None
+    supplement_by: date | None = None
+    supplemented_at: datetime | None = None
+    granted: bool | None = None
+    issued_at: datetime | None = None
+    courier: str | None = None
+    fee_notice: str | None = None
+    fee_fen: int = 0
+    score: int | None = None
+    rated_at: datetime | None = None
+    rectify_from: date | None = None
+    about: CaseId | None = None
+    answer_by: date | None = None
+    cards: tuple[str, ...] = ()
+    bundle: BundleState | None = None
+    part_of: CaseId | None = None
 
     def to_json(self) -> str:
         """Compact JSON, the same bytes for equal states; facts that are still as at the opening are left out."""
-        document: dict[str, object] = {
-            "case": self.case,
-            "opening": self.opening,
-            "responsible": self.responsible,
-            "item": self.item,
-            "mode": self.mode,
-            "status": self.status,
-            "opened_at": self.opened_at,
-            "updated_at": self.updated_at,
-            "revision": self.revision,
-        }
-        if self.fee is not Fee.NONE:
-            document["fee"] = self.fee
-            document["fee_request"] = self.fee_request
-        if self.rating is not Rating.NONE:
-            document["rating"] = self.rating
-        if self.supplements:
-            document["supplements"] = self.supplements
-        for name in _TIMES:
-            if (moment := getattr(self, name)) is not None:
-                document[name] = moment
+        document: dict[str, object] = {}
+        for name, default in _DEFAULTS:
+            value = getattr(self, name)
+            if value != default:
+                write = _WRITE.get(name)
+                document[name] = value if write is None else write(value)
         return orjson.dumps(document, option=orjson.OPT_UTC_Z).decode()
 
     @classmethod
@@ -108,23 +130,17 @@ class CaseState:
         """The inverse of :meth:`to_json`. Raises ValueError (also for a key or value of another release)."""
         try:
             facts = orjson.loads(text)
-            facts["status"] = Status(facts["status"])
-            facts["mode"] = Mode(facts["mode"]) if facts["mode"] else ""
-            facts["opened_at"] = _moment(facts["opened_at"])
-            facts["updated_at"] = _moment(facts["updated_at"])
-            if "fee" in facts:
-                facts["fee"] = Fee(facts["fee"])
-            if "rating" in facts:
-                facts["rating"] = Rating(facts["rating"])
-            for name in _TIMES:
-                if name in facts:
-                    facts[name] = _moment(facts[name])
+            for name, value in facts.items():
+                read = _READ.get(name)
+                if read is not None:
+                    facts[name] = read(value)
             return cls(**facts)
         except (KeyError, TypeError, AttributeError) as fault:
             raise ValueError(f"not the state of a case: {type(fault).__name__}") from None
 
 
-_TIMES: Final = ("accepted_at", "decided_at", "ended_at")
+evolve: Final[Callable[[CaseState, Mapping[str, object]], CaseState]] = evolver(CaseState)
+"""A state with some fields changed; what is not named stays. The hot path of every message."""
 
 
 def _moment(text: str) -> datetime:
@@ -132,3 +148,26 @@ def _moment(text: str) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("not the state of a case: a time without an offset")
     return moment
+
+
+_MISSING: Final = object()
+_DEFAULTS: Final = tuple(
+    (each.name, each.default if each.name != "revision" else _MISSING) for each in fields(CaseState)
+)
+_WRITE: Final[Mapping[str, Callable[[Any], object]]] = {
+    "clock": clock.to_facts,
+    "bundle": bundles.to_facts,
+}
+_READ: Final[Mapping[str, Callable[[Any], object]]] = {
+    "mode": lambda text: Mode(text) if text else "",
+    "status": Status,
+    "fee": Fee,
+    "rating": Rating,
+    "clock": clock.from_facts,
+    "bundle": bundles.from_facts,
+    "cards": tuple,
+    **dict.fromkeys(("supplement_by", "rectify_from", "answer_by"), date.fromisoformat),
+    **dict.fromkeys(
+        (each.name for each in fields(CaseState) if each.name.endswith(("_at", "_since"))), _moment
+    ),
+}

@@ -9,21 +9,38 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import AfterValidator, Field
 
+from broker.core.directory_checks import dangling
 from broker.core.documents import FORBID_UNKNOWN, DocumentInvalid, Fault, read_record, read_toml
 from broker.core.ids import PartnerId, partner_id
+from broker.core.items import Bundle, BundlePart, Days, Item, ItemClass, ItemCode, Step
 from broker.core.message import Mode
 from broker.core.office_hours import ALWAYS, OfficeHours
 from broker.core.schedule import AS_THE_HOUSE, RetryPlan
 
+__all__ = [
+    "EMPTY",
+    "Agreement",
+    "Bundle",
+    "BundlePart",
+    "Directory",
+    "Item",
+    "ItemClass",
+    "Keys",
+    "Limits",
+    "Partner",
+    "Step",
+    "read_directory",
+    "version_of",
+]
+
 _PartnerId = Annotated[PartnerId, AfterValidator(partner_id)]
-_ItemCode = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]{0,63}$")]
 _Count = Annotated[int, Field(ge=1)]
 
 
@@ -62,7 +79,9 @@ class Partner:
     reads its receipts by status instead of being sent them. ``schedule`` is what differs from the house's
     retry schedule (``core/schedule.py``) for this partner, and in ``schedule.items`` for an item code or item
     class. ``office_hours``: when what had to be parked is tried again. ``retry_after_s`` is the old name of
-    ``schedule.parked_s`` and goes with the next release.
+    ``schedule.parked_s`` and goes with the next release. ``closures``: days on which its offices are closed
+    although the country works. ``treasury_for``: the partners whose fees it takes in (收支两条线).
+    ``complaint_days``: working days within which it answers a complaint that names no day.
     """
 
     __pydantic_config__: ClassVar = FORBID_UNKNOWN
@@ -76,6 +95,9 @@ class Partner:
     limits: Limits = Limits()
     schedule: RetryPlan = AS_THE_HOUSE
     office_hours: OfficeHours = ALWAYS
+    closures: tuple[date, ...] = ()
+    treasury_for: tuple[_PartnerId, ...] = ()
+    complaint_days: _Count = 15
     retry_after_s: tuple[Annotated[float, Field(gt=0)], ...] = ()
 
     @property
@@ -87,30 +109,19 @@ class Partner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """One 事项. ``promised_days`` are working days; ``instant`` items (秒批) answer within minutes.
+class Agreement:
+    """What two partners have agreed: which items, in which modes, from when to when (both days included).
 
-    ``class`` groups items, so that a partner's schedule can name them together.
+    ``promised``: working days by item, where they are other than the item's own. ``contacts``: by partner.
     """
 
     __pydantic_config__: ClassVar = FORBID_UNKNOWN
-    code: _ItemCode
-    name: str
-    item_class: Annotated[_ItemCode | None, Field(alias="class")] = None
-    promised_days: Annotated[int, Field(ge=0)]
-    instant: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
-    """What two partners have agreed: which items, in which modes, from when to when (both days included)."""
-
-    __pydantic_config__: ClassVar = FORBID_UNKNOWN
     partners: tuple[_PartnerId, _PartnerId]
-    items: Annotated[tuple[_ItemCode, ...], Field(min_length=1)]
+    items: Annotated[tuple[ItemCode, ...], Field(min_length=1)]
     modes: Annotated[tuple[Mode, ...], Field(min_length=1)]
     since: date
     until: date | None = None
+    promised: Mapping[str, Days] = field(default_factory=dict)
     contacts: Mapping[str, str] = field(default_factory=dict)
 
     def in_force(self, day: date) -> bool:
@@ -125,6 +136,7 @@ class Directory:
     partners: Mapping[PartnerId, Partner]
     items: Mapping[str, Item]
     agreements: Mapping[frozenset[PartnerId], Agreement]
+    bundles: Mapping[str, Bundle] = field(default_factory=dict)
 
     def agreement(self, one: PartnerId, other: PartnerId) -> Agreement | None:
         return self.agreements.get(frozenset((one, other)))
@@ -153,6 +165,7 @@ def read_directory(documents: Mapping[str, str]) -> Directory:
     partners: dict[PartnerId, Partner] = {}
     items: dict[str, Item] = {}
     agreements: dict[frozenset[PartnerId], Agreement] = {}
+    bundles: dict[str, Bundle] = {}
     for path in sorted(documents):
         try:
             tables = read_toml(path, documents[path])
@@ -169,41 +182,29 @@ def read_directory(documents: Mapping[str, str]) -> Directory:
                     agreement = read_record(path, Agreement, tables)
                     _named_after(path, "partners", "--".join(sorted(agreement.partners)))
                     agreements[frozenset(agreement.partners)] = agreement
+                case ["bundles", _]:
+                    bundle = read_record(path, Bundle, tables)
+                    _named_after(path, "code", bundle.code)
+                    bundles[bundle.code] = bundle
                 case _:
-                    expected = "expected a file of partners/, items/ or agreements/"
+                    expected = "expected a file of partners/, items/, agreements/ or bundles/"
                     raise DocumentInvalid((Fault(file=path, key="-", expected=expected),))
         except DocumentInvalid as invalid:
             faults.extend(invalid.faults)
     if not faults:
-        faults.extend(_dangling(partners, items, agreements))
-    if faults:
-        raise DocumentInvalid(tuple(faults))
-    return Directory(version=version_of(documents), partners=partners, items=items, agreements=agreements)
+        made = Directory(
+            version=version_of(documents),
+            partners=partners,
+            items=items,
+            agreements=agreements,
+            bundles=bundles,
+        )
+        faults.extend(dangling(made))
+        if not faults:
+            return made
+    raise DocumentInvalid(tuple(faults))
 
 
 def _named_after(path: str, key: str, name: str) -> None:
     if path.rpartition("/")[2] != f"{name}.toml":
         raise DocumentInvalid((Fault(file=path, key=key, expected=f"expected the file to be {name}.toml"),))
-
-
-def _dangling(
-    partners: Mapping[PartnerId, Partner],
-    items: Mapping[str, Item],
-    agreements: Mapping[frozenset[PartnerId], Agreement],
-) -> Iterator[Fault]:
-    names = items.keys() | {each.item_class for each in items.values()}
-    for partner in partners.values():
-        for key in partner.schedule.items:
-            if key not in names:
-                expected = "expected the code or the class of an item in items/"
-                yield Fault(
-                    file=f"partners/{partner.id}.toml", key=f"schedule.items.{key}", expected=expected
-                )
-    for agreement in agreements.values():
-        file = f"agreements/{'--'.join(sorted(agreement.partners))}.toml"
-        for side in agreement.partners:
-            if side not in partners:
-                yield Fault(file=file, key="partners", expected=f"expected partners/{side}.toml to exist")
-        for code in agreement.items:
-            if code not in items:
-                yield Fault(file=file, key="items", expected=f"expected items/{code}.toml to exist")

@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from functools import cache
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -51,9 +52,15 @@ def read_toml(file: str, text: str) -> dict[str, Any]:
 def read_record(file: str, kind: type[T], tables: Mapping[str, Any]) -> T:
     """Check ``tables`` against the dataclass ``kind``. Raises :class:`DocumentInvalid` with every fault."""
     try:
-        return TypeAdapter(kind).validate_python(dict(tables))
+        checked: T = _adapter(cast("Hashable", kind)).validate_python(dict(tables))
     except ValidationError as invalid:
         raise DocumentInvalid(tuple(_faults(file, kind, invalid))) from None
+    return checked
+
+
+@cache  # making one costs milliseconds, and a directory has thousands of documents of a few kinds
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+    return TypeAdapter(cast("type[Any]", kind))
 
 
 def _faults(file: str, kind: type[Any], invalid: ValidationError) -> Iterator[Fault]:

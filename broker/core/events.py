@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import orjson
 import rfc8785
 
-from broker.core.ids import party_path
+from broker.core.ids import key_case, party_path
 from broker.core.message import TYPE_PREFIX, Message, rfc3339
 
 MEDIA_TYPE = "application/cloudevents+json"
@@ -28,8 +28,9 @@ def structured_event(message: Message, data: Mapping[str, object] | None) -> dic
     """The event as its recipient gets it: all attributes, ``data`` as JSON with the papers opened.
 
     ``data`` is what ``Codec.to_json`` makes of the opened value (or the partner's own mapping of it); None
-    leaves it out. The keys stand in the contract's order, absent facts have none: equal messages give equal
-    bytes, so that every attempt is signed over the same body.
+    leaves it out. A message on one part of a bundle says with ``parent`` whose part it is, so that its recipient's
+    system can group them. The keys stand in the contract's order, absent facts have none: equal messages give
+    equal bytes, so that every attempt is signed over the same body.
     """
     event: dict[str, object] = {
         "specversion": "1.0",
@@ -58,6 +59,8 @@ def structured_event(message: Message, data: Mapping[str, object] | None) -> dic
         event["traceparent"] = message.traceparent
     if message.accepted_at is not None:
         event["acceptedtime"] = rfc3339(message.accepted_at)
+    if (parent := key_case(message.case)) is not message.case:
+        event["parent"] = parent
     if data is not None:
         event["data"] = data
     return event
@@ -67,8 +70,11 @@ def compartment_aad(message: Message) -> bytes:
     """What a message's sealed compartment is bound to (``aad`` of ``broker/log/compartment.py``).
 
     Case, source and id: ciphertext moved to another message or case does not open. The same on the ledger
-    and on every outbox, whose records carry the value untouched.
+    and on every outbox, whose records carry the value untouched; so do the copies for a bundle's parts, which are
+    bound to what they are copies of: the parent's case and message.
     """
+    if message.part_of is not None:
+        return f"{key_case(message.case)}\n{message.part_of}".encode()
     return f"{message.case}\n{message.source}/{message.id}".encode()
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import NewType
+from typing import Final, NewType
 
 PartnerId = NewType("PartnerId", str)
 """``451300``, ``430423`` or, for one authority within a place, ``350206-minzheng``."""
@@ -27,6 +27,13 @@ BROKER = Party("tongban")
 _PARTNER = re.compile(r"[0-9]{6}(-[a-z0-9]{1,24})?")
 _NUMBER = re.compile(r"[^\s/\x00-\x20\x7f]{1,64}")
 _MESSAGE = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_PART = re.compile(r"[a-z0-9][a-z0-9-]{0,23}")
+
+PART_MARK: Final = "~"
+"""Between a bundle's case id and the name of one of its parts. No partner opens a case whose number holds it."""
+
+LONGEST_PARENT: Final = 39
+"""Characters of the number of a case that has parts: with the mark and a part's name it is still a case number."""
 
 
 class InvalidId(ValueError):
@@ -74,9 +81,43 @@ def opening_partner(case: CaseId) -> PartnerId:
     return PartnerId(case.partition("/")[0])
 
 
+def part_case(parent: CaseId, name: str) -> CaseId:
+    """The case of one part of a bundle: ``<parent>~<name>``. Raises :class:`InvalidId`."""
+    if not _PART.fullmatch(name):
+        raise InvalidId("part name", "1 to 24 of [a-z0-9-], not '-' first")
+    return case_id(f"{parent}{PART_MARK}{name}")
+
+
+def split_part(case: CaseId) -> tuple[CaseId, str] | None:
+    """Parent and name of a part, or None for a case that is not one."""
+    if PART_MARK not in case:
+        return None
+    parent, _, name = case.partition(PART_MARK)
+    return (CaseId(parent), name) if _PART.fullmatch(name) and not parent.endswith("/") else None
+
+
+def key_case(case: CaseId) -> CaseId:
+    """The case whose data key seals this one's papers, and whose place on the ledger it has: a part's is its parent's."""
+    if PART_MARK not in case:
+        return case
+    part = split_part(case)
+    return case if part is None else part[0]
+
+
 def place(partner: PartnerId) -> str:
     """The 6-digit 行政区划代码 of a partner, without the authority within it."""
     return partner[:6]
+
+
+def is_partner(party: Party) -> bool:
+    """Whether a party is a partner (and so has an outbox), not the broker."""
+    return party != "tongban"
+
+
+def as_partner(party: Party) -> PartnerId:
+    """A party known to be a partner, as its id."""
+    assert is_partner(party)
+    return PartnerId(party)
 
 
 def party_path(party: Party | PartnerId) -> str:
@@ -97,8 +138,9 @@ def party_from_path(path: str) -> Party:
 def derived_id(kind: str, *facts: str) -> MessageId:
     """A deterministic message id from what it stands for, so that a repeated attempt makes the same one.
 
-    ``kind`` is one letter (``r`` receipt, ``n`` notice, ``d`` directory, ``o`` operator's act). 128 bits of SHA-256 over the
-    length-prefixed facts: no two different lists of facts read the same.
+    ``kind`` is one letter (``r`` receipt, ``n`` notice, ``d`` directory, ``o`` operator's act, ``p`` a copy for a
+    bundle's part, ``j`` what the broker says for all parts together). 128 bits of SHA-256 over the length-prefixed
+    facts: no two different lists of facts read the same.
     """
     text = "".join([f"{len(fact)}:{fact}" for fact in facts])
     return MessageId(f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:32]}")

@@ -16,9 +16,10 @@ from broker.core.ids import (
     CaseId,
     InvalidId,
     MessageId,
-    PartnerId,
     Party,
+    as_partner,
     case_id,
+    is_partner,
     message_id,
     party_from_path,
     party_path,
@@ -28,7 +29,7 @@ from broker.core.records import Headers, Position, Record
 from broker.core.times import SHANGHAI, epoch_ms, from_epoch_ms, parse_time, rfc3339
 
 __all__ = [
-    "ACCEPTED_HEADER", "CHANNEL_HEADER", "CONTENT_TYPE", "REDRIVE_HEADER", "SHANGHAI", "SIGNED_HEADER",
+    "ACCEPTED_HEADER", "CHANNEL_HEADER", "CONTENT_TYPE", "PART_OF_HEADER", "REDRIVE_HEADER", "SHANGHAI", "SIGNED_HEADER",
     "SOURCE_POSITION_HEADER", "TYPE_PREFIX", "BadRecord", "Message", "MessageClass", "Mode", "as_partner",
     "epoch_ms", "from_epoch_ms", "from_record", "is_partner", "make_message", "parse_time", "rfc3339",
     "to_headers", "value_digest",
@@ -40,6 +41,7 @@ CHANNEL_HEADER = "tongban-channel"
 SIGNED_HEADER = "tongban-signed"
 ACCEPTED_HEADER = "tongban-accepted"
 REDRIVE_HEADER = "tongban-redrive"
+PART_OF_HEADER = "tongban-part-of"
 
 
 class MessageClass(IntEnum):
@@ -103,6 +105,9 @@ class Message:
     source_position: Position | None = None
     redrive: int = 0
     """On an outbox: which redrive from the desk put it there (1, 2, …); 0: it came straight from the ledger."""
+    part_of: str | None = None
+    """On a copy that the broker made for a bundle's part: ``<source>/<id>`` of the parent's message that it is a copy
+    of. Its receipts carry it along."""
 
     @property
     def name(self) -> str:
@@ -175,6 +180,8 @@ def _add_derived(message: Message, pairs: list[tuple[str, bytes]]) -> None:
         pairs.append((SOURCE_POSITION_HEADER, str(message.source_position).encode()))
     if message.redrive:
         pairs.append((REDRIVE_HEADER, b"%d" % message.redrive))
+    if message.part_of is not None:
+        pairs.append((PART_OF_HEADER, message.part_of.encode()))
 
 
 def from_record(record: Record) -> Message:
@@ -251,6 +258,7 @@ def from_record(record: Record) -> Message:
         accepted_at=accepted_at,
         source_position=source_position,
         redrive=_redrive(raw[REDRIVE_HEADER]) if REDRIVE_HEADER in raw else 0,
+        part_of=texts.get(PART_OF_HEADER),
     )
 
 
@@ -261,7 +269,10 @@ def _redrive(raw: bytes | None) -> int:
 
 
 _CLASSES = {b"%d" % each: each for each in MessageClass}
-_TEXT_HEADERS = ("ce_item", "ce_correlationid", "ce_sequence", "ce_signature", SIGNED_HEADER, "traceparent")
+_TEXT_HEADERS = (
+    *("ce_item", "ce_correlationid", "ce_sequence", "ce_signature", SIGNED_HEADER, "traceparent"),
+    PART_OF_HEADER,
+)
 _MODES = {each.encode(): each for each in Mode}
 
 
@@ -286,14 +297,3 @@ def _path(party: Party) -> bytes:
 @lru_cache(maxsize=16384)  # a case's messages and receipts come close together
 def _case(raw: bytes) -> CaseId:
     return case_id(raw.decode())
-
-
-def is_partner(party: Party) -> bool:
-    """Whether a party is a partner (and so has an outbox), not the broker."""
-    return party != "tongban"
-
-
-def as_partner(party: Party) -> PartnerId:
-    """A party known to be a partner, as its id."""
-    assert is_partner(party)
-    return PartnerId(party)

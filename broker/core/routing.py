@@ -13,15 +13,19 @@ from typing import Final
 from broker.core import agreements, desk, levers, lifecycle, receipts
 from broker.core.desk import Act, Dossier
 from broker.core.directory import Directory
-from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, Party, derived_id
-from broker.core.lifecycle import CaseState
+from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, Party, derived_id, opening_partner
+from broker.core.lifecycle import NO_FACTS, CaseState, Facts, Forward, Route
 from broker.core.message import SHANGHAI, Message, as_partner, is_partner
 from broker.core.problems import Refusal
 from broker.core.receipts import Outcome
+from broker.core.terms import Terms, terms, terms_of_case
 
 DIRECTORY_APPLIED: Final = "directory.applied"
 DIRECTORY_CASE: Final = CaseId("000000/directory")
 """The key of directory records: no partner has the code 000000."""
+
+DEADLINE: Final = "notice.deadline"
+RECONCILED: Final = "operator.reconciled"
 
 OUTCOMES: Final = {name: outcome for outcome, name in receipts.TYPES.items()}
 """What the broker says of a message, as that message's outcome."""
@@ -42,6 +46,23 @@ class Applied:
 
     state: CaseState | None
     routes: tuple[PartnerId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forwarded:
+    """A complaint about the case ``about``, to be brought to whoever is responsible for it."""
+
+    about: CaseId
+
+
+@dataclass(frozen=True, slots=True)
+class Carded:
+    """A yellow or red card on a case; whether it stands, its state decides (``core/deadlines.py``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """A list of cases that a partner handed in to be compared with the ledger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +109,18 @@ class LeverPulled:
     partner: PartnerId
 
 
-Judgement = Applied | Settled | Refused | Repeated | NewDirectory | Acted | LeverPulled
+Judgement = (
+    Applied
+    | Forwarded
+    | Carded
+    | Reconciled
+    | Settled
+    | Refused
+    | Repeated
+    | NewDirectory
+    | Acted
+    | LeverPulled
+)
 
 
 class NoSubject(ValueError):
@@ -137,46 +169,87 @@ def judge(
     directory: Directory,
     now: datetime,
     dossier: Dossier | None = None,
+    *,
+    facts: Facts = NO_FACTS,
+    under: Directory | None = None,
 ) -> Judgement:
     """Judge one ledger record.
 
     ``known`` is the view's row of :func:`subject_of`; ``now`` the record's own time; ``dossier`` that of the
-    message whose outcome the record states. Raises :class:`NoSubject`.
+    message whose outcome the record states; ``facts`` the clear fields of its value; ``under`` the directory in
+    force when its case was opened (None: the one in force now). Raises :class:`NoSubject`.
     """
     if is_outcome(message):
         return _settle(message, known, directory, dossier)
     if known is not None:
-        if known.digest == message.digest:
+        # A card is named for what it warns of: by another edition of the holidays it is the same card.
+        if known.digest == message.digest or (message.source == BROKER and message.type == DEADLINE):
             return Repeated()
         reused = Refusal(code="message-id-reused", detail=f"{message.name} was used before for other content")
         return replace(_refused(message, reused), recorded=False)
     if message.source == BROKER:
-        return _of_broker(message, state, directory)
-    return _of_partner(message, state, directory, now)
+        found = _of_the_road(message)
+        if found is not None:
+            return found
+    return _of_a_case(message, state, directory, now, facts, under)
 
 
-def _of_broker(message: Message, state: CaseState | None, directory: Directory) -> Judgement:
+def _of_the_road(message: Message) -> Judgement | None:
+    """What the broker says of the road itself; None: it speaks on a case."""
     if message.type == DIRECTORY_APPLIED:
         return NewDirectory()
+    if message.type == DEADLINE:
+        return Carded()
+    if message.type == RECONCILED:
+        return Reconciled()
     if (act := act_of(message)) is not None:
         source, identity = acknowledged(message)
         return Acted(name=(source, MessageId(identity)), act=act)
     if (partner := lever_of(message)) is not None:
         return LeverPulled(partner=partner)
-    return Applied(state=state, routes=_reachable(message, directory))
+    return None
 
 
-def _of_partner(message: Message, state: CaseState | None, directory: Directory, now: datetime) -> Judgement:
-    if message.expired(now):
+def _of_a_case(
+    message: Message,
+    state: CaseState | None,
+    directory: Directory,
+    now: datetime,
+    facts: Facts,
+    under: Directory | None,
+) -> Judgement:
+    if message.source == BROKER:
+        rule = lifecycle.MESSAGE_TYPES.get(message.type)
+        if rule is None or rule.of_the_road:
+            return Applied(state=state, routes=_reachable(message, directory))
+    elif message.expired(now):
         return _refused(message, Refusal(code="expired", detail="the message expired before it was routed"))
-    refusal = agreements.check(directory, message, state, now.astimezone(SHANGHAI).date())
-    if refusal is not None:
+    elif (
+        refusal := agreements.check(directory, message, state, now.astimezone(SHANGHAI).date(), facts)
+    ) is not None:
         return _refused(message, refusal)
-    match lifecycle.advance(state, message, now):
+    match lifecycle.advance(state, message, now, facts, terms_of(message, state, under or directory, facts)):
         case Refusal() as refusal:
             return _refused(message, refusal)
         case lifecycle.Advanced(state=after, commands=commands):
-            return Applied(state=after, routes=tuple(command.to for command in commands))
+            for command in commands:
+                if isinstance(command, Forward):
+                    return Forwarded(about=command.about)
+            return Applied(state=after, routes=tuple(c.to for c in commands if isinstance(c, Route)))
+
+
+def terms_of(message: Message, state: CaseState | None, directory: Directory, facts: Facts) -> Terms:
+    """The terms under which ``message`` is judged: of its case's item and pair, by the directory of its opening."""
+    if state is not None:
+        return terms_of_case(state, directory, message.source)
+    return terms(
+        directory,
+        item=message.item or "",
+        item_class=str(facts.get("item_class") or ""),
+        opening=opening_partner(message.case),
+        responsible=PartnerId(message.destination),
+        sender=message.source,
+    )
 
 
 def _settle(
@@ -187,6 +260,8 @@ def _settle(
     if dossier is not None and desk.is_stale(dossier, message.id, OUTCOMES[message.type]):
         return Repeated()  # the failure before the last redrive, told again by a worker that was killed
     routes = _reachable(message, directory)
+    if message.part_of is not None and OUTCOMES[message.type] is Outcome.DELIVERED:
+        routes = ()  # of a copy that the broker made for a bundle's part its sender knows nothing
     if message.type.startswith("receipt.") and not all(directory.partners[each].receipts for each in routes):
         routes = ()
     return Settled(name=acknowledged(message), outcome=OUTCOMES[message.type], routes=routes)

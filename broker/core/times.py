@@ -5,8 +5,9 @@ Source: RFC 3339; Kafka's timestamps (milliseconds since 1970).
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from functools import lru_cache
+from typing import Final
 
 SHANGHAI = timezone(timedelta(hours=8), "Asia/Shanghai")
 """Days are days in China (no daylight saving since 1991): agreements' terms, deadlines."""
@@ -48,3 +49,11 @@ def from_epoch_ms(epoch_ms: int) -> datetime:
 def epoch_ms(moment: datetime) -> int:
     """A moment as Kafka and the store keep it: milliseconds since 1970, rounded down."""
     return (moment - _EPOCH) // _MILLISECOND
+
+
+_CHINA: Final = timedelta(hours=8)
+
+
+def china_day(at: datetime) -> date:
+    """The day in Asia/Shanghai of an aware UTC time: one zone, eight hours ahead, without summer time since 1992."""
+    return (at + _CHINA).date()

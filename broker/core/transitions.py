@@ -17,7 +17,7 @@ from broker.core.message import MessageClass
 
 
 class Role(StrEnum):
-    """Who speaks on a case. The treasury has no road of its own: it speaks through the opening partner."""
+    """Who speaks on a case. A treasury speaks for itself where the directory names it, else through the opening partner."""
 
     OPENING = "opening"
     RESPONSIBLE = "responsible"
@@ -41,7 +41,14 @@ ANY_OF_A_CASE: Final[Statuses] = ANY - COMPLAINT
 AFTER_DECISION: Final[Statuses] = frozenset({Status.DECIDED, Status.ISSUED, Status.DELIVERED})
 BEFORE_DECISION: Final[Statuses] = ANY_OF_A_CASE - AFTER_DECISION - ENDS
 UNDER_WAY: Final[Statuses] = ANY_OF_A_CASE - ENDS
-RATED: Final = frozenset(Rating) - {Rating.NONE}
+OPEN_TO_CORRECTION: Final = frozenset({Rating.POOR, Rating.APPEALED})
+JOINED: Final = frozenset(
+    {
+        *("case.accepted", "case.step-completed", "case.decided", "case.result-issued", "case.refused"),
+        "case.withdrawn",  # when each part was withdrawn by itself
+    }
+)
+"""What the broker says on the parent of a bundle, and so does not bring from the parts to the opening side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +97,14 @@ def _of_operator(name: str, zh: str) -> TypeRule:
 
 
 TRANSITIONS: Final[tuple[TypeRule, ...]] = (
-    TypeRule(name="case.submitted", zh="申办", says=OPENING, opens=True, to=Status.SUBMITTED),
+    TypeRule(
+        name="case.submitted",
+        zh="申办",
+        says=OPENING,
+        opens=True,
+        to=Status.SUBMITTED,
+        law="国办发〔2020〕35号",
+    ),
     TypeRule(
         name="case.supplement-requested",
         zh="补正告知",
@@ -129,6 +143,7 @@ TRANSITIONS: Final[tuple[TypeRule, ...]] = (
         says=RESPONSIBLE,
         since=frozenset({Status.ACCEPTED, Status.IN_REVIEW}),
         to=Status.IN_REVIEW,
+        law="行政许可法第四十二条",
     ),
     TypeRule(
         name="case.paused",
@@ -177,43 +192,52 @@ TRANSITIONS: Final[tuple[TypeRule, ...]] = (
         to=Status.DELIVERED,
         law="行政许可法第四十四条",
     ),
-    TypeRule(name="case.withdrawn", zh="撤回", says=OPENING, since=BEFORE_DECISION, to=Status.WITHDRAWN),
+    TypeRule(
+        name="case.withdrawn",
+        zh="撤回",
+        says=OPENING,
+        since=BEFORE_DECISION,
+        to=Status.WITHDRAWN,
+        law="国办发〔2020〕35号",
+    ),
     TypeRule(
         name="case.rated",
         zh="评价",
         says=OPENING,
         since=AFTER_DECISION,
         rating_since=frozenset({Rating.NONE}),
-        rating_to=Rating.RATED,
+        rating_to=Rating.RATED,  # 1 and 2: poor (core/effects.py)
+        law="国办发〔2019〕51号",
     ),
     TypeRule(
         name="case.rectified",
         zh="整改",
         says=RESPONSIBLE,
         since=AFTER_DECISION,
-        rating_since=RATED,
+        rating_since=OPEN_TO_CORRECTION,
         rating_to=Rating.RECTIFIED,
+        law="国办发〔2019〕51号",
     ),
     TypeRule(
         name="case.rating-appealed",
         zh="评价申诉",
         says=RESPONSIBLE,
         since=AFTER_DECISION,
-        rating_since=RATED,
+        rating_since=frozenset({Rating.POOR}),
         rating_to=Rating.APPEALED,
+        law="国办发〔2019〕51号",
     ),
-    TypeRule(name="case.urged", zh="催办", says=EITHER, since=ANY),
-    TypeRule(name="case.consulted", zh="咨询", says=EITHER, since=ANY),
-    TypeRule(name="case.answered", zh="咨询答复", says=EITHER, since=ANY),
+    TypeRule(name="case.urged", zh="催办", says=EITHER, since=ANY, law="国办发〔2020〕35号"),
+    TypeRule(name="case.consulted", zh="咨询", says=EITHER, since=ANY, law="国办发〔2020〕35号"),
+    TypeRule(name="case.answered", zh="咨询答复", says=EITHER, since=ANY, law="国办发〔2020〕35号"),
     TypeRule(
         name="fee.requested",
         zh="缴费通知",
         says=RESPONSIBLE,
         since=UNDER_WAY,
-        fee_since=frozenset(
-            {Fee.NONE, Fee.PAID}
-        ),  # a second request is a finding for audit, not a fault here
+        fee_since=frozenset({Fee.NONE}),  # one case is charged once (两头收费)
         fee_to=Fee.REQUESTED,
+        law="行政许可法第五十九条",
     ),
     TypeRule(
         name="fee.paid",
@@ -222,14 +246,18 @@ TRANSITIONS: Final[tuple[TypeRule, ...]] = (
         since=ANY_OF_A_CASE,  # what a bank has taken is told, even when the case has ended meanwhile
         fee_since=frozenset({Fee.REQUESTED}),
         fee_to=Fee.PAID,
+        law="行政许可法第五十九条",
     ),
-    TypeRule(name="complaint.filed", zh="投诉", says=OPENING, opens=True, to=Status.FILED),
+    TypeRule(
+        name="complaint.filed", zh="投诉", says=OPENING, opens=True, to=Status.FILED, law="国办发〔2020〕53号"
+    ),
     TypeRule(
         name="complaint.answered",
         zh="投诉答复",
         says=RESPONSIBLE,
         since=frozenset({Status.FILED}),
         to=Status.ANSWERED,
+        law="国办发〔2020〕53号",
     ),
     _of_broker("receipt.delivered", "回执：送达", MessageClass.RECEIPT),
     _of_broker("receipt.rejected", "回执：拒收", MessageClass.RECEIPT),
@@ -247,6 +275,7 @@ TRANSITIONS: Final[tuple[TypeRule, ...]] = (
     _of_operator("operator.assigned", "运维：指派"),
     _of_operator("operator.noted", "运维：备注"),
     _of_operator("operator.unmasked", "运维：查看明文"),
+    _of_operator("operator.reconciled", "运维：对账清单"),
     _of_operator("directory.applied", "名录生效"),
 )
 

@@ -28,7 +28,7 @@ class DeliveryOptions:
     """
 
     __pydantic_config__: ClassVar = FORBID_UNKNOWN
-    poll_records: Annotated[int, Field(ge=1, le=10_000)] = 200
+    poll_records: Annotated[int, Field(ge=1, le=10_000)] = 500
     poll_wait_s: _Seconds = 0.2
     memory_bytes: Annotated[int, Field(ge=1 << 20)] = 64 << 20
     partner_floor_bytes: Annotated[int, Field(ge=1 << 14)] = 128 << 10

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Final
 
 from broker.core.events import compartment_aad
-from broker.core.ids import CaseId
+from broker.core.ids import CaseId, key_case
 from broker.core.message import Message
 from broker.delivery.ports import Keys, Opened
 from broker.errors import Corrupt
 from broker.log.codec import Codec
-from broker.log.compartment import is_sealed, open_value
+from broker.log.compartment import is_sealed, open_decoded, open_value
 from broker.store.vault import KeyDestroyed
 from connectors.base import Features
 from connectors.mapping import PartnerMapping
+
+_NO_KEY: Final = "the case's key was destroyed or is not known: its papers cannot be opened"
 
 
 class Papers:
@@ -24,18 +27,21 @@ class Papers:
         self._keys = keys
 
     async def keys(self, cases: Collection[CaseId]) -> Mapping[CaseId, bytes]:
-        """The keys of these cases. Of one that was destroyed, or never made, there is none.
+        """The keys of these cases; a bundle's part has its parent's. Of one destroyed, or never made, there is none.
 
         Raises Unreachable when the vault is away.
         """
-        wanted = set(cases)
+        sealed_by = {case: key_case(case) for case in cases}
+        wanted = set(sealed_by.values())
         while wanted:
             try:
-                return await self._keys.known(wanted)
+                found = await self._keys.known(wanted)
             except KeyDestroyed as destroyed:
                 if not wanted & destroyed.cases:
                     raise
                 wanted -= destroyed.cases
+            else:
+                return {case: found[of] for case, of in sealed_by.items() if of in found}
         return {}
 
     def open(
@@ -44,13 +50,18 @@ class Papers:
         """Raises Corrupt when it does not open, and connectors.mapping.MappingConflict."""
         if not features.opens:
             return Opened(value=message.value, data=None)
-        value = message.value
-        if key is not None:
-            value = open_value(self._codec, value, key=key, aad=compartment_aad(message)).value
-        if key is None and is_sealed(self._codec, value):
-            raise Corrupt("the case's key was destroyed or is not known: its papers cannot be opened")
         if not features.maps:
-            return Opened(value=value, data=None)
-        decoded = self._codec.decode(value)
+            return Opened(value=self._value(message, key), data=None)
+        opened = open_decoded(self._codec, message.value, key=key, aad=compartment_aad(message))
+        if opened is None:
+            raise Corrupt(_NO_KEY)
+        value, decoded = opened
         data = self._codec.to_json(decoded.schema, decoded.datum)
         return Opened(value=value, data=mapping.outward(message.type, data))
+
+    def _value(self, message: Message, key: bytes | None) -> bytes:
+        if key is not None:
+            return open_value(self._codec, message.value, key=key, aad=compartment_aad(message)).value
+        if is_sealed(self._codec, message.value):
+            raise Corrupt(_NO_KEY)
+        return message.value

@@ -11,7 +11,7 @@ from broker.core.message import Message, MessageClass, make_message, to_headers,
 from broker.core.receipts import Outcome, make_receipt
 from broker.core.records import NewRecord, Record, make_new_record
 from broker.delivery.ports import Encoder
-from broker.log.topics import DESK, LEDGER
+from broker.log.topics import DESK, LEDGER, ledger_key
 
 _CONNECT: Final = "__connect.errors."
 
@@ -71,8 +71,9 @@ def receipt_record(
         correlation=message.name,
         traceparent=message.traceparent,
         source_position=record.position,
+        part_of=message.part_of,
     )
-    return make_new_record(topic=LEDGER, key=record.key, value=value, headers=to_headers(said))
+    return make_new_record(topic=LEDGER, key=ledger_key(message.case), value=value, headers=to_headers(said))
 
 
 def desk_record(record: Record, partner: PartnerId, connector: str, *, cause: str, detail: str) -> NewRecord:

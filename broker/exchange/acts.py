@@ -107,7 +107,7 @@ def _record(
     )
     return NewRecord(
         topic=topics.LEDGER,
-        key=case.encode(),
+        key=topics.ledger_key(case),
         value=value,
         headers=to_headers(message),
         partition=topics.ledger_partition(case, ledger_partitions),

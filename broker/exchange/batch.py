@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from broker.core.desk import Act
 from broker.core.desk_lanes import Desk
 from broker.core.directory import Directory, read_directory
 from broker.core.documents import DocumentInvalid
-from broker.core.ids import CaseId, MessageId, PartnerId
+from broker.core.ids import BROKER, CaseId, MessageId, PartnerId
 from broker.core.levers import Levers
 from broker.core.lifecycle import CaseState
 from broker.core.message import Message
@@ -20,40 +21,53 @@ from broker.core.records import NewRecord, Record
 from broker.core.routing import (
     Acted,
     Applied,
+    Carded,
+    Forwarded,
     Judgement,
     LeverPulled,
     NewDirectory,
     NoSubject,
+    Reconciled,
     Refused,
     Repeated,
     Settled,
     judge,
     subject_of,
 )
+from broker.core.terms import NO_TERMS, terms_of_case
 from broker.errors import Corrupt
-from broker.exchange import deskwork, rows
+from broker.exchange import cards, deskwork, parts, reconciling, rows
+from broker.exchange.complaints import forwarded
 from broker.exchange.deskwork import Change
 from broker.exchange.outputs import notice_of_refusal, outbox_record, redriven_record
 from broker.exchange.reading import Read, unreadable
 from broker.log.codec import Codec
 from broker.store.ledger_view import Known, LedgerBatch, Loaded
-from broker.store.rows import ActRow, DirectoryRow, MessageRow, Name, OutcomeRow
-from broker.telemetry import DESK_ACTS, REFUSED, REPEATED, ROUTED, get_log
+from broker.store.reconciliation import ReconciledRow
+from broker.store.rows import ActRow, CardRow, DirectoryRow, MessageRow, Name, OutcomeRow
+from broker.telemetry import CARDS, DESK_ACTS, REFUSED, REPEATED, ROUTED, get_log
 
 _log = get_log("exchange")
+
+Book = Mapping[str, Directory]
+"""Directories by version: those that cases in hand were opened under."""
+NO_BOOK: Final[Book] = {}
 
 
 @dataclass(slots=True, kw_only=True)
 class Judged:
-    """What a batch amounts to. ``directory`` is the one in force after it."""
+    """What a batch amounts to. ``directory`` is the one in force after it; ``book`` has all that its cases are under."""
 
     directory: Directory
+    book: Book
     cases: dict[CaseId, CaseState] = field(default_factory=dict)
     messages: list[MessageRow] = field(default_factory=list)
     outcomes: list[OutcomeRow] = field(default_factory=list)
     desk: Desk = field(default_factory=Desk)
     acts: list[ActRow] = field(default_factory=list)
     levers: dict[PartnerId, Levers] = field(default_factory=dict)
+    cards: list[CardRow] = field(default_factory=list)
+    reconciled: list[ReconciledRow] = field(default_factory=list)
     directories: list[DirectoryRow] = field(default_factory=list)
     outputs: list[NewRecord] = field(default_factory=list)
 
@@ -64,13 +78,15 @@ class Judged:
             since=since,
             until=until,
             directory_version=self.directory.version,
-            cases=tuple(self.cases.values()),
+            cases=tuple(rows.case_row(state, self.book) for state in self.cases.values()),
             messages=tuple(self.messages),
             outcomes=tuple(self.outcomes),
             dossiers=tuple(self.desk.changed.values()),
             acts=tuple(self.acts),
             levers=tuple(self.levers.values()),
             directories=tuple(self.directories),
+            cards=tuple(self.cards),
+            reconciled=tuple(self.reconciled),
         )
 
 
@@ -82,12 +98,14 @@ def judge_batch(
     *,
     codec: Codec,
     outbox_partitions: int,
+    book: Book = NO_BOOK,
 ) -> Judged:
     """Judge the records of one partition in their order, each seeing what those before it have changed.
 
-    ``originals``: the records of the messages that acts among these redrive (``originals.py``).
+    ``originals``: the records of the messages that acts among these redrive, or that parts of bundles are copies
+    of (``originals.py``). ``book``: the directories that the cases loaded were opened under, by version.
     """
-    judging = _Judging(loaded, directory, originals, codec, outbox_partitions)
+    judging = _Judging(loaded, directory, originals, codec, outbox_partitions, book)
     for each in reads:
         try:
             judging.judge(each)
@@ -106,11 +124,15 @@ class _Judging:
         originals: Mapping[Name, Record],
         codec: Codec,
         outbox_partitions: int,
+        book: Book,
     ) -> None:
-        self.judged = Judged(directory=directory, desk=Desk(loaded.dossiers))
+        self.judged = Judged(
+            directory=directory, book={**book, directory.version: directory}, desk=Desk(loaded.dossiers)
+        )
         self._loaded = loaded
         self._seen: dict[Name, Known] = dict(loaded.messages)
-        self._originals = originals
+        self._states = ChainMap(self.judged.cases, loaded.cases)
+        self._originals = dict(originals)
         self._codec = codec
         self._outbox_partitions = outbox_partitions
 
@@ -118,9 +140,20 @@ class _Judging:
         message, judged = each.message, self.judged
         source, identity = subject_of(message)
         name = (source, MessageId(identity))
-        state = judged.cases.get(message.case) or self._loaded.cases.get(message.case)
+        state = parts.current(self._states, message)
         known = self._seen.get(name)
-        judgement = judge(message, state, known, judged.directory, each.at, judged.desk.find(name))
+        opened = state if state is not None else parts.whole_of(self._states, message)
+        under = judged.book.get(opened.directory) if opened is not None else None
+        judgement = judge(
+            message,
+            state,
+            known,
+            judged.directory,
+            each.at,
+            judged.desk.find(name),
+            facts=each.facts,
+            under=under,
+        )
         self._apply(each, name, judgement)
         self._seen[name] = _known_after(judgement, each.record, message, known)
 
@@ -132,6 +165,7 @@ class _Judging:
             case NewDirectory():
                 row = rows.directory_row(deskwork.facts_of(self._codec, message), record)
                 judged.directory = read_directory(json.loads(row.documents))
+                judged.book = {**judged.book, judged.directory.version: judged.directory}
                 judged.directories.append(row)
                 judged.messages.append(rows.message_row(record, message))
                 _log.info("directory_applied", version=row.version, partition=record.position.partition)
@@ -142,9 +176,14 @@ class _Judging:
                 judged.outputs.append(notice_of_refusal(self._codec, record, message, judgement))
             case Applied(state=state, routes=routes):
                 if state is not None:
-                    judged.cases[message.case] = state
-                judged.messages.append(rows.message_row(record, message))
+                    self._stands(each, state)
+                owed = (
+                    bool(routes) or message.destination == BROKER
+                )  # what is joined for a bundle, nobody is owed
+                judged.messages.append(rows.message_row(record, message, owed=owed))
                 self._route(each, routes)
+            case Forwarded() | Carded() | Reconciled():
+                self._note(each, judgement)
             case Settled(routes=routes):
                 self._settle(each, name, judgement)
                 self._route(each, routes)
@@ -158,6 +197,38 @@ class _Judging:
                 _log.info("lever_pulled", partner=partner, type=message.type)
             case _ as never:
                 assert_never(never)
+
+    def _note(self, each: Read, judgement: Forwarded | Carded | Reconciled) -> None:
+        """What moves no case by itself, or not by the table."""
+        message, record, judged = each.message, each.record, self.judged
+        match judgement:
+            case Forwarded(about=about):
+                judged.messages.append(rows.message_row(record, message, owed=False))
+                judged.outputs.append(forwarded(self._codec, record, message, self._states.get(about)))
+            case Carded():
+                self._card(each)
+            case Reconciled():
+                judged.reconciled.extend(reconciling.rows(deskwork.facts_of(self._codec, message), record))
+                judged.messages.append(rows.message_row(record, message, owed=False))
+
+    def _card(self, each: Read) -> None:
+        """A card that is void, or that somebody forged, is on the ledger and nobody gets it."""
+        message, record, judged = each.message, each.record, self.judged
+        state = self._states.get(message.case)
+        facts = deskwork.facts_of(self._codec, message)
+        directory = judged.book.get(state.directory) if state is not None else None
+        under = terms_of_case(state, directory) if state is not None and directory is not None else NO_TERMS
+        issued = cards.judge_card(state, facts, record, under)
+        judged.messages.append(rows.message_row(record, message, owed=issued is not None))
+        if issued is None:
+            return
+        self._states[message.case] = issued.state
+        if issued.row is not None:
+            judged.cards.append(issued.row)
+            CARDS.labels(issued.row.late, issued.row.kind, issued.row.light).inc()
+        to = PartnerId(message.destination)
+        if to in judged.directory.partners:
+            self._route(each, [to])
 
     def _settle(self, each: Read, name: Name, settled: Settled) -> None:
         record, judged = each.record, self.judged
@@ -213,6 +284,24 @@ class _Judging:
             partner=dossier.partner,
             act=change.entry.act,
             status=dossier.status.value,
+        )
+
+    def _stands(self, each: Read, state: CaseState) -> None:
+        """The case's new state, and what it means for its bundle: parts that open, words for the whole."""
+        message = each.message
+        before = self._states.get(message.case)
+        self._states[message.case] = state
+        if state.bundle is None and state.part_of is None:
+            return
+        self.judged.outputs += parts.follow(
+            self._codec,
+            self._states,
+            message,
+            each.facts,
+            each.record,
+            before=before,
+            directory=self.judged.book.get(state.directory, self.judged.directory),
+            originals=self._originals,
         )
 
     def _route(self, each: Read, routes: Sequence[PartnerId]) -> None:

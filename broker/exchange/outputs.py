@@ -93,7 +93,7 @@ def notice_of_refusal(codec: Codec, record: Record, message: Message, refused: R
     )
     return NewRecord(
         topic=position.topic,
-        key=message.case.encode(),
+        key=topics.ledger_key(message.case),
         value=value,
         headers=to_headers(notice),
         partition=position.partition,

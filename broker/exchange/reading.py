@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from broker.core.desk import Act
-from broker.core.ids import BROKER, CaseId, MessageId, PartnerId
+from broker.core.guards import NO_FACTS, Facts
+from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, split_part
 from broker.core.message import BadRecord, Message, as_partner, from_epoch_ms, from_record, is_partner
+from broker.core.quick import quick
 from broker.core.receipts import Outcome
 from broker.core.records import Record
 from broker.core.routing import OUTCOMES, acknowledged, act_of, lever_of
+from broker.core.transitions import JOINED
+from broker.errors import Corrupt
+from broker.exchange.deskwork import facts_of
+from broker.log.codec import Codec
 from broker.store.desk import Lane
 from broker.store.ledger_view import NOTHING_OF_THE_DESK, DeskWanted
 from broker.store.rows import Name
@@ -22,11 +29,12 @@ _log = get_log("exchange")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """One readable record of the batch, with its message."""
+    """One readable record of the batch, with its message, and the clear facts of what is said on a case."""
 
     record: Record
     message: Message
     at: datetime
+    facts: Facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,17 +46,37 @@ class Wanted:
     desk: DeskWanted
 
 
-def read(records: Sequence[Record]) -> list[Read]:
+_read: Final = quick(Read)
+
+
+def read(records: Sequence[Record], codec: Codec) -> list[Read]:
     """The records that are messages of ours. Foreign ones are told and left: they have no effect to lose."""
     found: list[Read] = []
     for record in records:
         try:
-            found.append(
-                Read(record=record, message=from_record(record), at=from_epoch_ms(record.timestamp_ms))
-            )
+            message = from_record(record)
         except BadRecord as fault:
             unreadable(record, str(fault))
+        else:
+            facts = _facts(codec, record, message)
+            found.append(
+                _read(record=record, message=message, at=from_epoch_ms(record.timestamp_ms), facts=facts)
+            )
     return found
+
+
+def _facts(codec: Codec, record: Record, message: Message) -> Facts:
+    """What is said on a case, in clear. A value that does not read here is judged by its headers alone: whoever gets
+    it says what is wrong with it, and nothing that intake took is dropped.
+    """
+    if message.source == BROKER and message.type not in JOINED:
+        return NO_FACTS
+    try:
+        return facts_of(codec, message)
+    except Corrupt as fault:
+        UNREADABLE.labels("value").inc()
+        _log.error("value_unreadable", position=str(record.position), reason=str(fault))
+        return NO_FACTS
 
 
 def unreadable(record: Record, reason: str) -> None:
@@ -67,8 +95,12 @@ def wanted(reads: Iterable[Read]) -> Wanted:
     for each in reads:
         message = each.message
         cases.add(message.case)
+        if (part := split_part(message.case)) is not None:
+            cases.add(part[0])
         if message.source != BROKER:
             names.add((message.source, message.id))
+            if message.destination == BROKER and (about := each.facts.get("about_case")) is not None:
+                cases.add(CaseId(str(about)))
             continue
         outcome, act = OUTCOMES.get(message.type), act_of(message)
         if outcome is None:

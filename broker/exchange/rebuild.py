@@ -62,6 +62,7 @@ async def rebuild(kafka: KafkaOptions, store: Store, codec: Codec, *, progress: 
         partition: begin for partition, (begin, _) in (await scan.offsets(kafka, topics.LEDGER)).items()
     }
     routed = await _routed_until(kafka)
+    parsed: dict[str, Directory] = {}
     total = sum(routed[partition] - begins[partition] for partition in routed)
     done = 0
     for partition, until in sorted(routed.items()):
@@ -74,6 +75,7 @@ async def rebuild(kafka: KafkaOptions, store: Store, codec: Codec, *, progress: 
                 records,
                 read_at=partial(scan.read_at, kafka),
                 outbox_partitions=kafka.outbox_partitions,
+                parsed=parsed,
             )
             done += len(records)
             progress(done, total)
@@ -111,27 +113,46 @@ async def _routed_until(kafka: KafkaOptions) -> dict[int, int]:
 
 
 async def take_in(
-    store: Store, codec: Codec, records: Sequence[Record], *, read_at: ReadAt, outbox_partitions: int
+    store: Store,
+    codec: Codec,
+    records: Sequence[Record],
+    *,
+    read_at: ReadAt,
+    outbox_partitions: int,
+    parsed: dict[str, Directory] | None = None,
 ) -> None:
-    """Judge the next records of one partition, and apply what they amount to; their outputs are there already."""
+    """Judge the next records of one partition, and apply what they amount to; their outputs are there already.
+
+    ``parsed``: directories read before, by version; those read now are added.
+    """
+    parsed = {} if parsed is None else parsed
     partition = records[0].position.partition
     since, version = (await store.read(ledger_view.positions, [partition])).get(partition, (0, ""))
-    directory = await _directory(store, version)
-    reads = reading.read(records)
+    directory = await _directory(store, version, parsed)
+    reads = reading.read(records, codec)
     wanted = reading.wanted(reads)
     loaded = await store.read(ledger_view.load, wanted.cases, wanted.names, wanted.desk)
-    originals = await read_originals(read_at, reads, loaded.messages)
+    originals = await read_originals(read_at, reads, loaded.messages, loaded.cases)
+    versions = {state.directory for state in loaded.cases.values()}
     judged = batch.judge_batch(
-        reads, loaded, directory, originals, codec=codec, outbox_partitions=outbox_partitions
+        reads,
+        loaded,
+        directory,
+        originals,
+        codec=codec,
+        outbox_partitions=outbox_partitions,
+        book={each: await _directory(store, each, parsed) for each in versions},
     )
     until = records[-1].position.offset + 1
     await store.call(ledger_view.apply, [judged.ledger_batch(partition, since, until)])
 
 
-async def _directory(store: Store, version: str) -> Directory:
+async def _directory(store: Store, version: str, parsed: dict[str, Directory]) -> Directory:
     if not version:
         return EMPTY
-    return read_directory(json.loads(await store.read(directory_rows.documents, version)))
+    if version not in parsed:
+        parsed[version] = read_directory(json.loads(await store.read(directory_rows.documents, version)))
+    return parsed[version]
 
 
 async def _hold_lanes(kafka: KafkaOptions, store: Store) -> None:

@@ -6,15 +6,18 @@ import json
 from collections.abc import Mapping
 from typing import cast
 
+from broker.core.case_state import CaseState
+from broker.core.deadlines import next_deadline
 from broker.core.desk import Dossier
-from broker.core.directory import version_of
+from broker.core.directory import Directory, version_of
 from broker.core.ids import BROKER, MessageId
 from broker.core.message import Message, epoch_ms
 from broker.core.problems import Refusal
 from broker.core.records import Record
 from broker.core.routing import Settled
+from broker.core.terms import terms_of_case
 from broker.errors import Corrupt
-from broker.store.rows import ActRow, DirectoryRow, MessageRow, OutcomeRow
+from broker.store.rows import ActRow, CaseRow, DirectoryRow, MessageRow, OutcomeRow
 
 
 def message_row(
@@ -44,8 +47,20 @@ def message_row(
     )
 
 
+def case_row(state: CaseState, book: Mapping[str, Directory]) -> CaseRow:
+    """The row of a case, with the time at which the next of its deadlines falls under the terms of its opening."""
+    directory = book.get(state.directory)
+    due = None
+    if directory is not None:
+        under = terms_of_case(state, directory)
+        due = next_deadline(state, under.item, under.calendar)
+    return CaseRow(state=state, falls_at=None if due is None else epoch_ms(due.falls_at))
+
+
 def _proof(message: Message) -> str:
-    if message.source == BROKER:
+    if (
+        message.source == BROKER or message.part_of is not None
+    ):  # a copy for a bundle's part: nobody signed it
         return "broker"
     return "channel" if message.trusted_channel else "signature"
 

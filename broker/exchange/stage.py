@@ -181,15 +181,17 @@ class Exchange:
         """The records at or after the position: a partition given back in mid-fetch may read some again."""
         since = self._next[partition.partition]
         fresh = [record for record in records if record.position.offset >= since]
-        judged = batch.Judged(directory=self._directories[partition.partition])
+        judged = batch.Judged(directory=self._directories[partition.partition], book=self._parsed)
         return _Hand(partition=partition, since=since, records=fresh, judged=judged)
 
     async def _judge(self, hands: Sequence[_Hand]) -> None:
-        reads = {hand.partition: reading.read(hand.records) for hand in hands}
+        reads = {hand.partition: reading.read(hand.records, self._codec) for hand in hands}
         together = [read for reads_of in reads.values() for read in reads_of]
         wanted = reading.wanted(together)
         loaded = await self._store.read(ledger_view.load, wanted.cases, wanted.names, wanted.desk)
-        originals = await read_originals(self._read_at, together, loaded.messages)
+        originals = await read_originals(self._read_at, together, loaded.messages, loaded.cases)
+        for version in {state.directory for state in loaded.cases.values()}:
+            await self._directory(version)
         for hand in hands:
             directory = hand.judged.directory
             hand.judged = batch.judge_batch(
@@ -199,6 +201,7 @@ class Exchange:
                 originals,
                 codec=self._codec,
                 outbox_partitions=self._outbox_partitions,
+                book=self._parsed,
             )
             if hand.judged.directories:
                 await self._make_topics(hand.judged.directory.partners)

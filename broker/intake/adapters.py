@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from broker.core.events import compartment_aad
-from broker.core.ids import BROKER, CaseId, PartnerId
+from broker.core.ids import BROKER, CaseId, PartnerId, key_case
 from broker.core.lifecycle import CaseState
 from broker.core.message import Message, epoch_ms, from_epoch_ms, from_record
 from broker.intake.ports import Held, Name, Whereabouts
@@ -190,7 +190,7 @@ class VaultOpener:
         self._codec = codec
 
     async def open(self, opened: Sequence[Message]) -> Sequence[Mapping[str, object] | None]:
-        keys = await self._keys({message.case for message in opened if message.source != BROKER})
+        keys = await self._keys({key_case(message.case) for message in opened if message.source != BROKER})
         return [self._open(message, keys) for message in opened]
 
     async def _keys(self, wanted: set[CaseId]) -> Mapping[CaseId, bytes]:
@@ -204,7 +204,7 @@ class VaultOpener:
     def _open(self, message: Message, keys: Mapping[CaseId, bytes]) -> Mapping[str, object] | None:
         value = message.value
         if message.source != BROKER:
-            key = keys.get(message.case)
+            key = keys.get(key_case(message.case))
             if key is None:
                 return None
             value = open_value(self._codec, value, key=key, aad=compartment_aad(message)).value

@@ -12,9 +12,10 @@ from functools import lru_cache
 from typing import Final, TypeVar
 
 from broker.core.events import NotCanonical, event_digest
-from broker.core.ids import InvalidId, PartnerId, Party, party_from_path, party_path
+from broker.core.ids import BROKER, InvalidId, PartnerId, Party, party_from_path, party_path
 from broker.core.lifecycle import MESSAGE_TYPES, TypeRule
 from broker.core.message import TYPE_PREFIX, MessageClass, Mode, is_partner, parse_time
+from broker.core.opening import COMPLAINT
 from broker.core.problems import FieldError
 from broker.log.codec import Codec
 from broker.log.schemas import Schema
@@ -40,6 +41,9 @@ _YEARS = range(1970, 9999)  # beyond, arithmetic with offsets leaves the calenda
 _SAID_BY_PARTNERS: Final[Mapping[str, TypeRule]] = {
     TYPE_PREFIX + name: rule for name, rule in MESSAGE_TYPES.items() if not rule.of_the_road
 }
+_COMPLAINT: Final = TYPE_PREFIX + COMPLAINT
+_BY_ONE_DOOR: Final = party_path(BROKER)
+"""Where a complaint goes whose responsible partner the broker is to find, by the case that it is about."""
 _CLASSES = frozenset({MessageClass.INITIAL, MessageClass.RESPONSE})
 _RFC3339 = "RFC 3339 with an offset, years 1970 to 9998"
 _MODE_OF: Final[Mapping[str, Mode]] = {mode.value: mode for mode in Mode}
@@ -112,6 +116,8 @@ class Reading:
         text = self.text("destination", "/partners/<partner id>", required=True)
         if text is None:
             return None
+        if text == _BY_ONE_DOOR and self.event.get("type") == _COMPLAINT:
+            return BROKER
         party = _partner_at(text)
         if party is None or text == self.event.get("source"):
             self.fault("destination", "/partners/<another partner's id>")

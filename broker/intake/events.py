@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
-from broker.core.ids import PartnerId, Party, case_id, message_id
-from broker.core.message import Message
+from broker.core.ids import PART_MARK, PartnerId, Party, case_id, message_id
+from broker.core.message import Message, make_message
 from broker.core.problems import FieldError, Refusal
 from broker.intake.attributes import CORRELATION, ITEM, SEQUENCE, TRACEPARENT, Reading
 from broker.intake.event_data import examined
@@ -49,6 +49,10 @@ def check(event: object, origin: Origin, codec: Codec, now: datetime) -> Submiss
     read.frame(origin.caller)
     identity = read.id("id", message_id)
     case = read.id("subject", case_id)
+    if case is not None and rule is not None and rule.opens and PART_MARK in case:
+        read.fault(
+            "subject", f"a case number without {PART_MARK!r}: the broker names a bundle's parts with it"
+        )
     destination = read.destination()
     said_at = read.time("time", required=True)
     expires = read.time("expirytime") if "expirytime" in event else None
@@ -70,7 +74,7 @@ def check(event: object, origin: Origin, codec: Codec, now: datetime) -> Submiss
     assert rule is not None
     assert schema is not None
     assert data is not None
-    message = Message(
+    message = make_message(
         id=_sure(identity),
         source=Party(origin.caller),
         type=rule.name,

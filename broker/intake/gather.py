@@ -15,18 +15,22 @@ from typing import Final
 
 from broker.core import agreements, lifecycle
 from broker.core.events import compartment_aad
-from broker.core.ids import CaseId
+from broker.core.forbidden import is_suspect
+from broker.core.ids import CaseId, key_case
 from broker.core.lifecycle import CaseState
 from broker.core.message import SHANGHAI, Message, to_headers
 from broker.core.problems import Refusal
-from broker.core.records import NewRecord, Position
+from broker.core.records import NewRecord, Position, make_new_record
+from broker.core.routing import terms_of
 from broker.errors import NotDurable, TongbanError, Unreachable
+from broker.intake.ahead import Ahead
 from broker.intake.events import Submission
 from broker.intake.ports import DirectorySource, Keys, Ledger, Name, View
 from broker.intake.recent import Recent
 from broker.intake.verdicts import NOT_DURABLE, UNAVAILABLE, Accepted, Pending, Verdict, following
 from broker.log.compartment import seal_examined
-from broker.log.topics import LEDGER, ledger_partition
+from broker.log.topics import LEDGER, ledger_key, ledger_partition
+from broker.store.ledger_view import Known
 from broker.store.vault import KeyDestroyed
 from broker.telemetry import ROAD, Log
 
@@ -71,6 +75,7 @@ class Gatherer:
         self._gather_s = gather_s
         self._random_bytes = random_bytes
         self._recent = Recent(recent)
+        self._ahead = Ahead(recent)
         self._in_hand: dict[Name, Pending] = {}
         self._waiting: list[Pending] = []
         self._wake = asyncio.Event()
@@ -158,19 +163,23 @@ class Gatherer:
             raise NotDurable from fault
         ROAD.on_step("intake.written")
         for (pending, _), position in zip(keyed, positions, strict=True):
+            if pending.refusal is not None:
+                self._settle(pending, pending.refusal)
+                continue
             self._recent.put(pending.name, pending.message.digest, position)
             self._settle(pending, Accepted(position, duplicate=False))
 
     async def _keys_of(self, passed: Sequence[Pending]) -> list[tuple[Pending, bytes]]:
-        """Each with its case's key; a case whose key was destroyed is refused."""
-        while passed:
+        """Each with its case's key, a part's with its bundle's; a case whose key was destroyed is refused."""
+        keyed = [(pending, key_case(pending.message.case)) for pending in passed]
+        while keyed:
             try:
-                keys = await self._keys.keys({pending.message.case for pending in passed})
+                keys = await self._keys.keys({case for _, case in keyed})
             except KeyDestroyed as gone:
-                self._settle_all((each for each in passed if each.message.case in gone.cases), _DESTROYED)
-                passed = [each for each in passed if each.message.case not in gone.cases]
+                self._settle_all((each for each, case in keyed if case in gone.cases), _DESTROYED)
+                keyed = [(each, case) for each, case in keyed if case not in gone.cases]
             else:
-                return [(pending, keys[pending.message.case]) for pending in passed]
+                return [(pending, keys[case]) for pending, case in keyed]
         return []
 
     def _seal(self, keyed: Sequence[tuple[Pending, bytes]]) -> list[NewRecord]:
@@ -186,9 +195,9 @@ class Gatherer:
                 aad=compartment_aad(message),
             )
             records.append(
-                NewRecord(
+                make_new_record(
                     topic=LEDGER,
-                    key=message.case.encode(),
+                    key=ledger_key(message.case),
                     value=value,
                     headers=to_headers(message),
                     partition=ledger_partition(message.case, self._partitions),
@@ -209,9 +218,7 @@ class Gatherer:
             message = pending.message
             known = loaded.messages.get(pending.name)
             if known is not None:
-                place = Position(LEDGER, known.ledger_partition, known.ledger_offset)
-                same = known.digest == message.digest
-                self._settle(pending, Accepted(place, duplicate=True) if same else _REUSED)
+                self._settle(pending, _again(known, message))
             elif pending.judged:
                 passed.append(pending)
             elif message.case in asked:
@@ -219,14 +226,15 @@ class Gatherer:
             elif message.case in doubtful:
                 doubtful[message.case].append(pending)
             else:
-                verdict = self._judge(message, states.get(message.case), now, day)
+                verdict = self._judged(pending, states.get(message.case), now, day)
                 if isinstance(verdict, lifecycle.Advanced):
                     states[message.case] = verdict.state
+                    self._ahead.put(verdict.state)
                     passed.append(pending)
                 elif verdict.code in _OF_THE_CASE:
                     doubtful[message.case] = [pending]
-                else:
-                    self._settle(pending, verdict)
+                elif self._keeps(pending, verdict):
+                    passed.append(pending)
         begun = {each.message.case for each in passed} if doubtful else ()
         for case, doubted in doubtful.items():
             if case in begun:
@@ -236,15 +244,33 @@ class Gatherer:
                 self._doubt(case, doubted)
         return passed
 
-    def _judge(
-        self, message: Message, state: CaseState | None, now: datetime, day: date
+    def _judged(
+        self, pending: Pending, seen: CaseState | None, now: datetime, day: date
     ) -> lifecycle.Advanced | Refusal:
-        """As the exchange will, if directory and state are then as they are now."""
+        """By the state that the view holds; by the one to come, where the view may only be behind."""
+        verdict = self._judge(pending.submission, seen, now, day)
+        if isinstance(verdict, Refusal) and verdict.code in _OF_THE_CASE:
+            ahead = self._ahead.of(pending.message.case, seen)
+            if ahead is not None:
+                later = self._judge(pending.submission, ahead, now, day)
+                return later if isinstance(later, lifecycle.Advanced) else verdict
+        return verdict
+
+    def _judge(
+        self, submission: Submission, state: CaseState | None, now: datetime, day: date
+    ) -> lifecycle.Advanced | Refusal:
+        """As the exchange will, if directory and state are then as they are now.
+
+        Of a case that was opened under an earlier directory, the exchange alone knows the terms.
+        """
+        message, facts = submission.message, submission.examined.datum
         if message.expired(now):
             return Refusal(code="expired", detail="the message expired before it was written")
-        return agreements.check(self._directory.current(), message, state, day) or lifecycle.advance(
-            state, message, now
-        )
+        directory = self._directory.current()
+        refusal = agreements.check(directory, message, state, day, facts)
+        if refusal is not None:
+            return refusal
+        return lifecycle.advance(state, message, now, facts, terms_of(message, state, directory, facts))
 
     def _doubt(self, case: CaseId, doubted: list[Pending]) -> None:
         self._doubts[case] = doubted
@@ -278,13 +304,21 @@ class Gatherer:
         now = self._clock()
         day = now.astimezone(SHANGHAI).date()
         for pending in doubted:
-            verdict = self._judge(pending.message, state, now, day)
+            verdict = self._judge(pending.submission, state, now, day)
             if isinstance(verdict, lifecycle.Advanced):
                 state = verdict.state
                 passed.append(pending)
-            else:
-                self._settle(pending, verdict)
+            elif self._keeps(pending, verdict):
+                passed.append(pending)
         return passed
+
+    def _keeps(self, pending: Pending, refusal: Refusal) -> bool:
+        """A refusal is told at once, unless the attempt is to stand on the ledger first."""
+        if is_suspect(pending.message.type, refusal.code):
+            pending.refusal = refusal
+            return True
+        self._settle(pending, refusal)
+        return False
 
     def _settle(self, pending: Pending, verdict: Verdict) -> None:
         if self._in_hand.get(pending.name) is pending:
@@ -297,7 +331,21 @@ class Gatherer:
                 self._settle(pending, verdict)
 
 
-_OF_THE_CASE: Final = frozenset({"transition-illegal", "case-unknown", "case-exists", "party-not-involved"})
+def _again(known: Known, message: Message) -> Verdict:
+    """What a message is told that the view has under its name."""
+    if known.digest != message.digest:
+        return _REUSED
+    if known.code is not None and is_suspect(message.type, known.code):
+        return Refusal(code=known.code, detail="refused before, and kept on the ledger")
+    return Accepted(Position(LEDGER, known.ledger_partition, known.ledger_offset), duplicate=True)
+
+
+_OF_THE_CASE: Final = frozenset(
+    {
+        *("transition-illegal", "case-unknown", "case-exists", "party-not-involved", "parts-open"),
+        *("callback-missing", "courier-mismatch", "extension-too-long", "fee-mismatch", "fee-unpaid"),
+    }
+)
 """Refusals that hang on the case's state: only a view that is not behind may give them."""
 
 

@@ -28,7 +28,7 @@ from broker.intake.ports import Held, Ledger, Mailboxes, Name, Opener, View, Whe
 from broker.intake.routes import Call, Parameter
 from broker.intake.verdicts import NOT_DURABLE
 from broker.log.codec import Codec
-from broker.log.topics import LEDGER, ledger_partition
+from broker.log.topics import LEDGER, ledger_key, ledger_partition
 
 _NOT_LEASED: Final = Refusal(code="lease-unknown", detail="no such message is owed a receipt by this caller")
 
@@ -194,10 +194,11 @@ class MailboxRoutes:
             correlation=acknowledged.name,
             traceparent=acknowledged.traceparent,
             source_position=acknowledged.source_position,
+            part_of=acknowledged.part_of,
         )
         return NewRecord(
             topic=LEDGER,
-            key=message.case.encode(),
+            key=ledger_key(message.case),
             value=value,
             headers=to_headers(message),
             partition=ledger_partition(message.case, self._partitions),

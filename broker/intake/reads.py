@@ -6,14 +6,27 @@ What belongs to others and what does not exist get the same answer.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 from typing import Final
 
+from broker.core.bundles import PartState
 from broker.core.directory import Directory, Partner
-from broker.core.ids import CaseId, InvalidId, Party, case_id, message_id, partner_id, party_path
+from broker.core.ids import (
+    CaseId,
+    InvalidId,
+    Party,
+    case_id,
+    message_id,
+    part_case,
+    partner_id,
+    party_path,
+)
 from broker.core.lifecycle import CaseState, Role, allowed, role_of
 from broker.core.message import rfc3339
+from broker.core.outlook import outlook
 from broker.core.problems import CATALOGUE, Refusal
+from broker.core.terms import terms_of_case
 from broker.intake.answers import Answer, json_answer, problem_list, problem_page, refused
 from broker.intake.gather import Gatherer
 from broker.intake.ports import DirectorySource, Name, View
@@ -59,7 +72,9 @@ class Reads:
     async def case(self, call: Call) -> Answer:
         """The case as both sides see it."""
         state = await self._case(call)
-        return refused(NOT_FOUND) if state is None else json_answer(200, _case_of(state, call.partner))
+        if state is None:
+            return refused(NOT_FOUND)
+        return json_answer(200, _case_of(state, call.partner, self._directory.current(), call.now))
 
     async def timeline(self, call: Call) -> Answer:
         """Every message of the case in the ledger's order, with what became of it."""
@@ -93,6 +108,9 @@ class Reads:
                 "name": each.name,
                 "promised_days": each.promised_days,
                 "instant": each.instant,
+                "minutes": each.limit_minutes,
+                "classes": {name: asdict(of) for name, of in each.classes.items()},
+                "steps": [{"code": step.code, "name": step.name} for step in each.steps],
             }
             for each in items
         ]
@@ -135,7 +153,21 @@ def _name(call: Call) -> Name | None:
         return None
 
 
-def _case_of(state: CaseState, caller: Partner) -> dict[str, object]:
+_WHERE_SAID: Final = (
+    "number",
+    "item_class",
+    "agent",
+    "granted",
+    "courier",
+    "fee_notice",
+    "score",
+    "about",
+    "cards",
+)
+"""What a case says of itself where it was said at all."""
+
+
+def _case_of(state: CaseState, caller: Partner, directory: Directory, now: datetime) -> dict[str, object]:
     role = role_of(state, Party(caller.id)) or Role.BROKER
     facts: dict[str, object] = {
         "case": state.case,
@@ -160,7 +192,27 @@ def _case_of(state: CaseState, caller: Partner) -> dict[str, object]:
         "ended_at": state.ended_at,
     }
     facts.update((name, rfc3339(moment)) for name, moment in times.items() if moment is not None)
+    more = {name: getattr(state, name) for name in _WHERE_SAID}
+    facts.update((name, value) for name, value in more.items() if value not in (None, "", ()))
+    standing = outlook(state, terms_of_case(state, directory), now)
+    if standing is not None:
+        facts["clock"] = standing.to_facts()
+    if state.part_of is not None:
+        facts["parent"] = state.part_of
+    if state.bundle is not None:
+        facts["parts"] = [_part_of(state.case, each) for each in state.bundle.parts]
     return facts
+
+
+def _part_of(parent: CaseId, part: PartState) -> dict[str, object]:
+    return {
+        "name": part.name,
+        "item": part.item,
+        "authority": party_path(part.authority),
+        "after": list(part.after),
+        "status": part.status.value,
+        "case": part_case(parent, part.name),
+    }
 
 
 def _agreements(directory: Directory, caller: Partner) -> list[dict[str, object]]:

@@ -18,6 +18,7 @@ from broker.core.problems import FieldError
 MAX_DEPTH: Final = 64
 _LONGEST_INTEGER: Final = 20  # characters of 2**64 - 1; keeps int() away from its quadratic inputs
 _LEAST, _MOST = -(2**63), 2**64 - 1
+_NESTS: Final = frozenset({dict, list})
 
 
 class NotStrict(ValueError):
@@ -85,10 +86,14 @@ def _plainly_single(body: bytes, value: object) -> bool:
 
 
 def _deeper(node: object, levels: int) -> bool:
-    if isinstance(node, dict):
-        return levels == 0 or any(_deeper(each, levels - 1) for each in node.values())
-    if isinstance(node, list):
-        return levels == 0 or any(_deeper(each, levels - 1) for each in node)
+    """Whether a list or object has more than ``levels`` levels of them."""
+    if not isinstance(node, dict | list):
+        return False
+    if levels == 0:
+        return True
+    for each in node.values() if isinstance(node, dict) else node:
+        if type(each) in _NESTS and _deeper(each, levels - 1):
+            return True
     return False
 
 

@@ -84,16 +84,17 @@ class Submissions:
             elements = read_array(call.body, depth=self._options.json_depth)
         except NotStrict as fault:
             return refused(_not_json(fault))
-        refusal = _not_a_batch(call.body, elements, self._options.batch_messages)
+        between = [_around(call.body, elements, index) for index in range(len(elements))]
+        refusal = _not_a_batch(between, self._options.batch_messages)
         if refusal is not None:
             return refused(refusal)
+        plain = _origin(call, None)
         found: list[tuple[Submission | Refusal, int, int]] = []
         for index, (event, start, end) in enumerate(elements):
             if end - start > self._options.message_bytes:
                 found.append((too_large(self._options.message_bytes), start, end))
                 continue
-            around = _around(call.body, elements, index)
-            origin = _origin(call, _signed(call.proof, index, len(elements), *around))
+            origin = plain._replace(signed=_signed(call.proof, index, len(elements), *between[index]))
             checked = check(event, origin, self._codec, call.now)
             found.append((checked, start, end))
             if index % AT_ONCE == AT_ONCE - 1:
@@ -190,14 +191,13 @@ def _signed(proof: Proof | None, index: int, count: int, lead: bytes = b"", tail
     return f"{text};tail={tail.hex()}" if tail else text
 
 
-def _not_a_batch(body: bytes, elements: list[tuple[object, int, int]], most: int) -> Refusal | None:
-    if not elements:
+def _not_a_batch(between: list[tuple[bytes, bytes]], most: int) -> Refusal | None:
+    if not between:
         empty = FieldError(pointer="", expected="at least one event")
         return Refusal(code="event-invalid", detail="the batch is empty", errors=(empty,))
-    if len(elements) > most:
+    if len(between) > most:
         return Refusal(code="too-large", detail=f"a batch has at most {most} messages")
-    longest = max(max(map(len, _around(body, elements, index))) for index in range(len(elements)))
-    if longest > MOST_BETWEEN:
+    if max(max(len(lead), len(tail)) for lead, tail in between) > MOST_BETWEEN:
         return Refusal(
             code="json-invalid", detail=f"at most {MOST_BETWEEN} bytes between two events of a batch"
         )

@@ -30,7 +30,7 @@ Verdict = Accepted | Refusal
 class Pending:
     """One submission in hand: its verdict is awaited by ``future``, by as many requests as repeat it."""
 
-    __slots__ = ("future", "judged", "name", "submission", "verbatim")
+    __slots__ = ("future", "judged", "name", "refusal", "submission", "verbatim")
 
     def __init__(self, submission: Submission, verbatim: bytes, future: asyncio.Future[Verdict]) -> None:
         self.submission = submission
@@ -40,6 +40,8 @@ class Pending:
         self.name: Name = (message.source, message.id)
         self.judged = False
         """True once the view has had its say, or could not: the exchange judges it then."""
+        self.refusal: Refusal | None = None
+        """Why it is refused although it is written: an attempt that is kept as evidence (``core/forbidden.py``)."""
 
     @property
     def message(self) -> Message:

@@ -55,15 +55,24 @@ class RecordReader:
         Raises :class:`Misfit`.
         """
         datum, last_at = self._head(buffer, at)
+        datum[self._last_name] = self.read_last(buffer, last_at)
+        return datum, last_at
+
+    def read_head(self, buffer: bytes, at: int) -> tuple[dict[str, object], int]:
+        """All fields but the last, and where that starts; what follows there is not looked at. Raises Misfit."""
+        return self._head(buffer, at)
+
+    def read_last(self, buffer: bytes, at: int) -> object:
+        """The last field, which fills ``buffer`` from ``at`` to its end. Raises :class:`Misfit`."""
         try:
-            datum[self._last_name], end = self._last(buffer, last_at)
+            last, end = self._last(buffer, at)
         except Misfit as misfit:
             raise misfit.within(self._last_name) from None
         except IndexError:
             raise Misfit(SHORT).within(self._last_name) from None
         if end != len(buffer):
             raise Misfit(f"no bytes after the value: {len(buffer) - end} follow it")
-        return datum, last_at
+        return last
 
     def last_field_at(self, buffer: bytes, at: int) -> int:
         """Where the last field starts; what follows there is not looked at. Raises :class:`Misfit`."""

@@ -134,6 +134,26 @@ class Codec:
             raise _corrupt(schema, misfit) from None
         return Decoded(schema=schema, datum=datum)
 
+    def decode_head(self, value: bytes) -> tuple[Decoded, int]:
+        """As :meth:`decode` without the last field, and where that starts. Raises :class:`Corrupt`."""
+        schema = self.schema_of(value)
+        try:
+            datum, at = self._of(schema).reader.read_head(value, FRAME_BYTES)
+        except Misfit as misfit:
+            raise _corrupt(schema, misfit) from None
+        return Decoded(schema=schema, datum=datum), at
+
+    def decode_last(self, decoded: Decoded, value: bytes, at: int) -> None:
+        """Put the last field, which fills ``value`` from ``at`` on, into what :meth:`decode_head` found.
+
+        Raises :class:`Corrupt`.
+        """
+        schema = decoded.schema
+        try:
+            decoded.datum[schema.model.fields[-1].name] = self._of(schema).reader.read_last(value, at)
+        except Misfit as misfit:
+            raise _corrupt(schema, misfit) from None
+
     def last_field_at(self, value: bytes) -> int:
         """Where in a framed value its last field starts; that field is not looked at. Raises :class:`Corrupt`."""
         schema = self.schema_of(value)

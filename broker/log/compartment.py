@@ -18,11 +18,11 @@ from functools import lru_cache
 from typing import Final
 
 from broker.core.avro_model import UnionType
-from broker.core.sealing import SealBroken, open_sealed, seal
+from broker.core.sealing import NONCE_BYTES, SealBroken, open_sealed, seal
 from broker.errors import Corrupt, WrongUse
 from broker.log.avro_reader import compile_reader
 from broker.log.avro_scalars import Misfit, Read, read_long, write_long
-from broker.log.codec import FRAME_BYTES, SEALED_BRANCH, Codec, Examined
+from broker.log.codec import FRAME_BYTES, SEALED_BRANCH, Codec, Decoded, Examined
 from broker.log.schemas import Schema
 
 MAX_PLAINTEXT_BYTES: Final = 16 * 1024 * 1024
@@ -31,8 +31,10 @@ MAX_PLAINTEXT_BYTES: Final = 16 * 1024 * 1024
 NULL_BYTE: Final = b"\x00"
 PAPERS_BYTE: Final = b"\x02"
 _SEALED_BYTE: Final = SEALED_BRANCH << 1
+_SEALED: Final = bytes((_SEALED_BYTE,))
 # Branch Sealed, algorithm AES_256_GCM, compression ZLIB, kek null: the fields before nonce and ciphertext.
 _SEALED_HEAD: Final = bytes((_SEALED_BYTE, 0, 2, 0))
+_NONCE_HEAD: Final = _SEALED_HEAD + write_long(NONCE_BYTES)
 _COMPRESSION_LEVEL: Final = 1
 _SMALL_BYTES: Final = 4096
 """Up to this a window of 4 KiB sees everything; clearing zlib's usual 256 KiB of state costs four times the work."""
@@ -83,18 +85,28 @@ def open_value(codec: Codec, value: bytes, *, key: bytes, aad: bytes) -> Opened:
     if not schema.has_compartment:
         return Opened(value=value, verbatim=b"")
     at = codec.last_field_at(value)
-    if value[at : at + 1] != bytes((_SEALED_BYTE,)):
+    if value[at : at + 1] != _SEALED:
         return Opened(value=value, verbatim=b"")
-    nonce, ciphertext = _read_sealed(schema, value, at + 1)
-    try:
-        plaintext = _inflate(open_sealed(ciphertext, key=key, nonce=nonce, aad=aad))
-    except SealBroken as broken:
-        raise Corrupt(f"a value of schema {schema.id}: {broken}") from None
-    papers, verbatim, omitted_at = _read_plaintext(plaintext)
+    papers, verbatim, omitted_at = _read_plaintext(_plaintext(schema, value, at, key=key, aad=aad))
     opened = value[:at] + (PAPERS_BYTE + papers if papers else NULL_BYTE)
     if omitted_at >= 0:
         verbatim = verbatim[:omitted_at] + b64encode(opened[FRAME_BYTES:]) + verbatim[omitted_at:]
     return Opened(value=opened, verbatim=verbatim)
+
+
+def open_decoded(
+    codec: Codec, value: bytes, *, key: bytes | None, aad: bytes
+) -> tuple[bytes, Decoded] | None:
+    """The value as its sender submitted it, and decoded: as :func:`open_value` and ``codec.decode`` one after the
+    other, and nothing is read twice. None: it is sealed, and there is no ``key``. Raises :class:`Corrupt`."""
+    decoded, at = codec.decode_head(value)
+    if decoded.schema.has_compartment and value[at : at + 1] == _SEALED:
+        if key is None:
+            return None
+        papers, _, _ = _read_plaintext(_plaintext(decoded.schema, value, at, key=key, aad=aad))
+        value = value[:at] + (PAPERS_BYTE + papers if papers else NULL_BYTE)
+    codec.decode_last(decoded, value, at)
+    return value, decoded
 
 
 def is_sealed(codec: Codec, value: bytes) -> bool:
@@ -102,7 +114,7 @@ def is_sealed(codec: Codec, value: bytes) -> bool:
     if not codec.schema_of(value).has_compartment:
         return False
     at = codec.last_field_at(value)
-    return value[at : at + 1] == bytes((_SEALED_BYTE,))
+    return value[at : at + 1] == _SEALED
 
 
 def _require_compartment(schema: Schema) -> None:
@@ -126,6 +138,26 @@ def _sealed(avro: bytes, at: int, verbatim: bytes, *, key: bytes, nonce: bytes, 
         raise WrongUse(f"a compartment of more than {MAX_PLAINTEXT_BYTES} bytes")
     ciphertext = seal(_compressed(plaintext), key=key, nonce=nonce, aad=aad)
     return b"".join((_SEALED_HEAD, write_long(len(nonce)), nonce, write_long(len(ciphertext)), ciphertext))
+
+
+def _plaintext(schema: Schema, value: bytes, at: int, *, key: bytes, aad: bytes) -> bytes:
+    """What the compartment that fills ``value`` from ``at`` holds. Raises :class:`Corrupt`."""
+    nonce, ciphertext = _as_sealed(value, at) or _read_sealed(schema, value, at + 1)
+    try:
+        return _inflate(open_sealed(ciphertext, key=key, nonce=nonce, aad=aad))
+    except SealBroken as broken:
+        raise Corrupt(f"a value of schema {schema.id}: {broken}") from None
+
+
+def _as_sealed(value: bytes, at: int) -> tuple[bytes, bytes] | None:
+    """Nonce and ciphertext where the compartment looks as :func:`_sealed` makes it; None: it has to be read."""
+    nonce_at = at + len(_NONCE_HEAD)
+    if not value.startswith(_NONCE_HEAD, at) or len(value) <= nonce_at + NONCE_BYTES + 10:
+        return None
+    length, start = read_long(value, nonce_at + NONCE_BYTES)
+    if start + length != len(value):
+        return None
+    return value[nonce_at : nonce_at + NONCE_BYTES], value[start:]
 
 
 def _read_sealed(schema: Schema, value: bytes, at: int) -> tuple[bytes, bytes]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from broker.core.ids import CaseId, InvalidId, PartnerId, partner_id
+from broker.core.ids import CaseId, InvalidId, PartnerId, key_case, partner_id
 from broker.errors import WrongUse
 from broker.log.options import KafkaOptions
 from broker.log.partitioner import partition_of
@@ -38,9 +38,14 @@ def partner_of(topic: str) -> PartnerId | None:
         return None
 
 
+def ledger_key(case: CaseId) -> bytes:
+    """The key of a case's records; of a bundle's part, its parent's: they share one order and one worker."""
+    return key_case(case).encode()
+
+
 def ledger_partition(case: CaseId, partitions: int) -> int:
     """The ledger's partition of a case, for life: what Kafka's own clients choose for its key."""
-    return partition_of(case.encode(), partitions)
+    return partition_of(ledger_key(case), partitions)
 
 
 def outbox_partition(ledger_partition: int, outbox_partitions: int) -> int:

@@ -22,7 +22,7 @@ def export(connection: Connection) -> Iterator[bytes]:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET LOCAL enable_seqscan = on"))  # here whole tables are read
     for table in VIEW:
-        order = [_bytewise(connection, column) for column in table.primary_key]
+        order = [bytewise(connection, column) for column in table.primary_key]
         rows = connection.execute(
             select(table).order_by(*order), execution_options={"yield_per": _FETCHED_AT_ONCE}
         )
@@ -31,7 +31,7 @@ def export(connection: Connection) -> Iterator[bytes]:
             yield orjson.dumps(line, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
 
 
-def _bytewise(connection: Connection, column: Column[Any]) -> ColumnElement[Any]:
+def bytewise(connection: Connection, column: Column[Any]) -> ColumnElement[Any]:
     """Texts in the order of their bytes, as SQLite has it, whatever language PostgreSQL's server speaks."""
     if connection.dialect.name == "postgresql" and isinstance(column.type, String):
         return collate(column, "C")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from operator import attrgetter
 from typing import Any, Final
 
@@ -24,10 +23,11 @@ from broker.core.lifecycle import CaseState
 from broker.core.message import epoch_ms
 from broker.core.receipts import Outcome
 from broker.errors import PositionConflict
-from broker.store import desk, names, prepared
+from broker.store import desk, names, prepared, reconciliation
 from broker.store import levers as lever_rows
 from broker.store.outcomes import Tallies, settle
-from broker.store.rows import ActRow, DirectoryRow, MessageRow, Name, OutcomeRow
+from broker.store.reconciliation import ReconciledRow
+from broker.store.rows import ActRow, CardRow, CaseRow, DirectoryRow, MessageRow, Name, OutcomeRow
 from broker.store.tables import HELD, VIEW, case, message, position
 
 
@@ -44,13 +44,15 @@ class LedgerBatch:
     since: int
     until: int
     directory_version: str
-    cases: Sequence[CaseState] = ()
+    cases: Sequence[CaseRow] = ()
     messages: Sequence[MessageRow] = ()
     outcomes: Sequence[OutcomeRow] = ()
     dossiers: Sequence[Dossier] = ()
     acts: Sequence[ActRow] = ()
     levers: Sequence[Levers] = ()
     directories: Sequence[DirectoryRow] = ()
+    cards: Sequence[CardRow] = ()
+    reconciled: Sequence[ReconciledRow] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,13 +104,15 @@ def apply(connection: Connection, batches: Sequence[LedgerBatch]) -> None:
         _move(connection, batch)
     tallies = Tallies()
     _insert_messages(connection, [row for batch in batches for row in batch.messages], tallies)
-    prepared.UPSERT_CASE.run(connection, (_case(state) for batch in batches for state in batch.cases))
+    prepared.UPSERT_CASE.run(connection, (_case(row) for batch in batches for row in batch.cases))
     settle(connection, [row for batch in batches for row in batch.outcomes], tallies)
     prepared.UPSERT_DOSSIER.run(connection, (desk.columns(each) for of in batches for each in of.dossiers))
     prepared.INSERT_ACT.run(connection, (_ACT(row) for batch in batches for row in batch.acts))
     prepared.UPSERT_LEVER.run(connection, (_lever(each) for batch in batches for each in batch.levers))
     versions = sorted((row for batch in batches for row in batch.directories), key=_BY_TIME)
     prepared.UPSERT_DIRECTORY.run(connection, map(_DIRECTORY, versions))
+    prepared.INSERT_CARD.run(connection, (_CARD(row) for batch in batches for row in batch.cards))
+    reconciliation.insert(connection, [row for batch in batches for row in batch.reconciled])
     prepared.ADD_TALLY.run(connection, tallies.rows())
 
 
@@ -133,12 +137,12 @@ def load(
     cases: dict[CaseId, CaseState] = {}
     known: dict[Name, Known] = {}
     if case_ids:
-        for (state,) in connection.execute(_states(dialect), names.texts(dialect, "cases", case_ids)):
+        for (state,) in _STATES.run(connection, names.texts(dialect, "cases", case_ids)):
             read = CaseState.from_json(state)
             cases[read.case] = read
     ended = set(wanted.names)
     if of:
-        for row in connection.execute(_known(dialect), names.pairs(dialect, of)):
+        for row in _KNOWN.run(connection, names.pairs(dialect, of)):
             name = (Party(row[0]), MessageId(row[1]))
             if row[4] is not None and row[3] != _DELIVERED:
                 ended.add(name)
@@ -175,6 +179,7 @@ def clear_view(connection: Connection) -> None:
 
 _MESSAGE: Final = attrgetter(*prepared.INSERT_MESSAGE.order)
 _ACT: Final = attrgetter(*prepared.INSERT_ACT.order)
+_CARD: Final = attrgetter(*prepared.INSERT_CARD.order)
 _DELIVERED: Final = Outcome.DELIVERED.value
 _BY_TIME: Final = attrgetter("version", "applied_at", "applied_by", "reason")
 _DIRECTORY: Final = attrgetter(*prepared.UPSERT_DIRECTORY.order)
@@ -208,7 +213,8 @@ def _lever(of: Levers) -> tuple[object, ...]:
     return (of.partner, of.paused is not None, of.updated_at_ms, of.to_json())
 
 
-def _case(state: CaseState) -> tuple[object, ...]:
+def _case(row: CaseRow) -> tuple[object, ...]:
+    state = row.state
     return (
         state.case,
         state.opening,
@@ -219,15 +225,14 @@ def _case(state: CaseState) -> tuple[object, ...]:
         epoch_ms(state.opened_at),
         epoch_ms(state.updated_at),
         state.to_json(),
+        row.falls_at,
     )
 
 
-@cache
 def _states(dialect: str) -> Select[Any]:
     return select(case.c.state).where(case.c.case_id.in_(names.listed(dialect, "cases")))
 
 
-@cache
 def _known(dialect: str) -> Select[Any]:
     named = names.paired(dialect)
     return select(
@@ -241,3 +246,7 @@ def _known(dialect: str) -> Select[Any]:
         message.c.verdict,
         message.c.code,
     ).join_from(named, message, and_(message.c.source == named.c.source, message.c.id == named.c.id))
+
+
+_STATES: Final = prepared.fetching(_states)
+_KNOWN: Final = prepared.fetching(_known)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Select, and_, select
 
@@ -53,6 +52,18 @@ def _column(outcome: str) -> int:
     return _DELIVERED if outcome == Outcome.DELIVERED else _FAILED
 
 
+class _Standing(NamedTuple):
+    """What is to be known of a message whose outcome changes."""
+
+    source: str
+    id: str
+    destination: str
+    ledger_partition: int
+    message_class: int
+    verdict: str
+    outcome: str | None
+
+
 def settle(connection: Connection, outcomes: Sequence[OutcomeRow], tallies: Tallies) -> None:
     """Write outcomes to their messages' rows, later ones over earlier ones, but nothing over ``delivered``.
 
@@ -64,8 +75,9 @@ def settle(connection: Connection, outcomes: Sequence[OutcomeRow], tallies: Tall
         return
     dialect = connection.dialect.name
     wanted = names.pairs(dialect, {(row.source, row.id) for row in outcomes})
-    found = {
-        (Party(row.source), MessageId(row.id)): row for row in connection.execute(_standing(dialect), wanted)
+    found: dict[Name, _Standing] = {
+        (Party(row[0]), MessageId(row[1])): row
+        for row in map(_Standing._make, _STANDING.run(connection, wanted))
     }
     now: dict[Name, str | None] = {name: row.outcome for name, row in found.items()}
     final: dict[Name, OutcomeRow] = {}
@@ -94,7 +106,6 @@ def _values(row: OutcomeRow) -> tuple[object, ...]:
     )
 
 
-@cache
 def _standing(dialect: str) -> Select[Any]:
     named = names.paired(dialect)
     return select(
@@ -106,3 +117,6 @@ def _standing(dialect: str) -> Select[Any]:
         message.c.verdict,
         message.c.outcome,
     ).join_from(named, message, and_(message.c.source == named.c.source, message.c.id == named.c.id))
+
+
+_STANDING: Final = prepared.fetching(_standing)

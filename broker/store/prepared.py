@@ -35,7 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from broker.store.statements import storable, unstorable
-from broker.store.tables import case, directory, dossier, dossier_act, lever, message, position, tally
+from broker.store.tables import card, case, directory, dossier, dossier_act, lever, message, position, tally
 
 Values = Sequence[object]
 _Given = Mapping[str, ColumnElement[Any]]
@@ -90,6 +90,46 @@ class Batch:
             connection.exec_driver_sql(self.sql[name], (array.decode(),))
         else:
             connection.exec_driver_sql(self.sql[name], [tuple(row) for row in stored])
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """A select whose rows come as the driver gives them, all at once: a row object for each costs more than reading it.
+
+    ``orders`` names its parameters, by dialect, in the order in which they are bound; ``constants`` are those that
+    the select itself holds.
+    """
+
+    sql: Mapping[str, str]
+    orders: Mapping[str, tuple[str, ...]]
+    constants: Mapping[str, object]
+
+    def run(self, connection: Connection, parameters: Mapping[str, object]) -> Sequence[tuple[Any, ...]]:
+        name = connection.dialect.name
+        values = {**self.constants, **parameters}
+        bound = tuple(values[each] for each in self.orders[name])
+        result = connection.exec_driver_sql(self.sql[name], bound)
+        assert result.cursor is not None, "a select has rows"
+        found: Sequence[tuple[Any, ...]] = result.cursor.fetchall()
+        result.close()
+        return found
+
+
+def fetching(compose: Callable[[str], ClauseElement]) -> Fetch:
+    """Compile what ``compose`` makes for each dialect, by its name. Columns are texts and integers."""
+    compiled: dict[str, Any] = {
+        dialect.name: compose(dialect.name).compile(dialect=dialect) for dialect in (_SQLITE, _POSTGRESQL)
+    }
+    return Fetch(
+        {name: str(each) for name, each in compiled.items()},
+        {name: tuple(each.positiontup) for name, each in compiled.items()},
+        {
+            name: value
+            for each in compiled.values()
+            for name, value in each.params.items()
+            if value is not None
+        },
+    )
 
 
 def _once(compose: Callable[[Any], ClauseElement]) -> Once:
@@ -218,5 +258,10 @@ INSERT_ACT: Final = _inserting(
     dossier_act, [str(each.name) for each in dossier_act.columns], finish=lambda statement: statement
 )
 UPSERT_LEVER: Final = _upsert(lever, _replaced, None)
+INSERT_CARD: Final = _inserting(
+    card,
+    [str(each.name) for each in card.columns],
+    finish=lambda statement: statement.on_conflict_do_nothing(),
+)
 UPSERT_DIRECTORY: Final = _upsert(directory, _replaced, _later)
 ADD_TALLY: Final = _upsert(tally, _added, None)

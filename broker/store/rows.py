@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from broker.core.case_state import CaseState
 from broker.core.ids import CaseId, MessageId, PartnerId, Party
 
 Name = tuple[Party, MessageId]
@@ -79,6 +80,34 @@ class ActRow:
     reason: str
     detail: str
     at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseRow:
+    """A case's state, and when the next of its deadlines falls (None: none is outstanding)."""
+
+    state: CaseState
+    falls_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardRow:
+    """A yellow or red card that was issued: the columns of table ``card``."""
+
+    case_id: CaseId
+    kind: str
+    step: str
+    light: str
+    turn: int
+    falls_at: int
+    issued_at: int
+    due_on: str
+    late: PartnerId
+    opening: PartnerId
+    responsible: PartnerId
+    item: str
+    ledger_partition: int
+    ledger_offset: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

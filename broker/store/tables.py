@@ -59,8 +59,54 @@ case: Final = Table(
     Column("opened_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("state", Text, nullable=False, comment="the whole CaseState as JSON"),
+    Column("falls_at", BigInteger, comment="when the next of its deadlines falls, without a card yet"),
     Index(None, "opening", "updated_at"),
     Index(None, "responsible", "updated_at"),
+)
+
+Index(
+    "ix_case_view_falls_at",
+    case.c.falls_at,
+    case.c.case_id,  # thousands fall at the same midnight: pages of them need no sorting
+    sqlite_where=case.c.falls_at.is_not(None),
+    postgresql_where=case.c.falls_at.is_not(None),
+)
+
+card: Final = Table(
+    "card",
+    metadata,
+    Column("case_id", Text, nullable=False),
+    Column("kind", String(16), nullable=False, comment="which limit: acceptance, decision, step, …"),
+    Column("step", String(64), nullable=False, comment="the review step; empty: the case as a whole"),
+    Column("light", String(8), nullable=False, comment="yellow or red"),
+    Column("turn", Integer, nullable=False, comment="how often the clock had been changed before"),
+    Column("falls_at", BigInteger, nullable=False),
+    Column("issued_at", BigInteger, nullable=False, comment="when the ledger took it"),
+    Column("due_on", String(10), nullable=False, comment="last day of the limit, YYYY-MM-DD"),
+    Column("late", String(31), nullable=False, comment="the partner at whose side it is"),
+    Column("opening", String(31), nullable=False),
+    Column("responsible", String(31), nullable=False),
+    Column("item", Text, nullable=False),
+    Column("ledger_partition", Integer, nullable=False),
+    Column("ledger_offset", BigInteger, nullable=False),
+    PrimaryKeyConstraint("case_id", "kind", "step", "light", "turn"),
+    Index(None, "late", "issued_at"),
+)
+
+reconciliation: Final = Table(
+    "reconciliation",
+    metadata,
+    Column("ledger_partition", Integer, nullable=False, comment="the record that holds the list"),
+    Column("ledger_offset", BigInteger, nullable=False),
+    Column("line", Integer, nullable=False, comment="line of the whole list, from 1"),
+    Column("partner", String(31), nullable=False, comment="who handed it in"),
+    Column("month", String(7), nullable=False),
+    Column("number", Text, nullable=False, comment="the partner's own number of the case"),
+    Column("item", Text),
+    Column("decided_on", String(10)),
+    Column("fee_fen", BigInteger, comment="what was paid, in fen"),
+    PrimaryKeyConstraint("ledger_partition", "ledger_offset", "line"),
+    Index(None, "partner", "month"),
 )
 
 message: Final = Table(
@@ -110,6 +156,16 @@ Index(
     message.c.accepted_at,
     sqlite_where=OWED,
     postgresql_where=OWED,
+)
+
+REFUSED: Final = message.c.verdict == literal_column("'refused'")
+
+Index(
+    "ix_message_refused",
+    message.c.type,
+    message.c.code,
+    sqlite_where=REFUSED,
+    postgresql_where=REFUSED,
 )
 
 tally: Final = Table(
@@ -324,7 +380,7 @@ mark: Final = Table(
     PrimaryKeyConstraint("topic", "partition", "ledger_partition"),
 )
 
-VIEW: Final = (position, directory, case, message, tally, dossier, dossier_act, lever)
+VIEW: Final = (position, directory, case, message, tally, dossier, dossier_act, lever, card, reconciliation)
 HELD: Final = (
     mailbox,
     parked_lane,

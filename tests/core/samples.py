@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from broker.core.case_state import CaseState
 from broker.core.ids import CaseId, MessageId, Party
-from broker.core.lifecycle import Advanced, advance
+from broker.core.lifecycle import NO_FACTS, NO_TERMS, Advanced, Terms, advance
 from broker.core.message import Message, MessageClass, Mode
 
 LAIBIN = "451300"
@@ -55,11 +56,15 @@ def by_broker(type_: str, destination: str = LAIBIN) -> Message:
     return said(type_, "tongban", destination)
 
 
-def after(*messages: Message) -> CaseState:
-    """The case's state after these messages, an hour apart from noon on. All of them must be allowed."""
+def after(*messages: Message | tuple[Message, Mapping[str, object]], terms: Terms = NO_TERMS) -> CaseState:
+    """The case's state after these messages, an hour apart from noon on. All of them must be allowed.
+
+    A message may come with the clear facts of its value.
+    """
     state: CaseState | None = None
-    for hour, message in enumerate(messages):
-        answer = advance(state, message, NOON + timedelta(hours=hour))
+    for hour, each in enumerate(messages):
+        message, facts = each if isinstance(each, tuple) else (each, NO_FACTS)
+        answer = advance(state, message, NOON + timedelta(hours=hour), facts, terms)
         assert isinstance(answer, Advanced), f"{message.type}: {answer}"
         state = answer.state
     assert state is not None

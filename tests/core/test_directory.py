@@ -70,13 +70,13 @@ def test_faults_of_all_documents_are_told_at_once() -> None:
         {
             "partners/451300.toml": partner("451300", "reciepts = true\ntrusted_channel = 7"),
             "items/newborn-hukou.toml": 'code = "newborn-hukou"\nname = "x"\npromised_days = -1\n',
-            "bundles/x.toml": "",
+            "parcels/x.toml": "",
             "partners/430423.toml": "id = ",
         }
     )
     assert [fault.split(":")[0] for fault in faults] == [
-        "bundles/x.toml",
         "items/newborn-hukou.toml",
+        "parcels/x.toml",
         "partners/430423.toml",
         "partners/451300.toml",
         "partners/451300.toml",

@@ -84,3 +84,20 @@ def test_a_compartment_is_bound_to_its_message_and_case() -> None:
         replace(MESSAGE, source=Party("430423")),
     ]
     assert len({compartment_aad(each) for each in (MESSAGE, *others)}) == 4
+
+
+def test_the_copy_for_a_part_is_bound_to_what_it_is_a_copy_of() -> None:
+    part = CaseId("451300/1~luohu")
+    copy = replace(MESSAGE, id=MessageId("p-1"), case=part, part_of="451300/m-1")
+    assert compartment_aad(copy) == compartment_aad(MESSAGE)
+    own = replace(copy, part_of=None)  # what is said on the part itself is bound to the part
+    assert compartment_aad(own) not in {
+        compartment_aad(MESSAGE),
+        compartment_aad(replace(own, case=MESSAGE.case)),
+    }
+
+
+def test_a_message_on_a_part_says_whose_part_it_is() -> None:
+    event = structured_event(replace(MESSAGE, case=CaseId("451300/1~luohu")), None)
+    assert (event["subject"], event["parent"]) == ("451300/1~luohu", "451300/1")
+    assert "parent" not in structured_event(MESSAGE, None)

@@ -10,13 +10,16 @@ from broker.core.ids import (
     Party,
     case_id,
     derived_id,
+    key_case,
     message_id,
     opening_partner,
+    part_case,
     partner_id,
     party_from_path,
     party_path,
     place,
     receipt_id,
+    split_part,
 )
 
 
@@ -56,6 +59,43 @@ def test_no_cases(text: str) -> None:
     with pytest.raises(InvalidId, match="case id") as caught:
         case_id(text)
     assert len(text) < 3 or text not in str(caught.value)
+
+
+NUMBERS = st.from_regex(r"[0-9A-Za-z办件-]{1,39}", fullmatch=True)
+PART_NAMES = st.from_regex(r"[a-z0-9][a-z0-9-]{0,23}", fullmatch=True)
+
+
+@given(NUMBERS, PART_NAMES)
+def test_a_part_is_a_case_that_says_whose_part_it_is(number: str, name: str) -> None:
+    parent = case_id(f"350206-minzheng/{number}")
+    part = part_case(parent, name)
+    assert case_id(part) == part
+    assert split_part(part) == (parent, name)
+    assert key_case(part) == parent
+    assert opening_partner(part) == opening_partner(parent)
+    assert split_part(parent) is None
+    assert key_case(parent) is parent
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["451300/1~", "451300/1~A", "451300/1~-a", "451300/1~a~b", "451300/~a", "451300/1~" + "a" * 25],
+)
+def test_what_looks_like_a_part_and_is_none_stands_for_itself(text: str) -> None:
+    case = case_id(text)
+    assert split_part(case) is None
+    assert key_case(case) == case
+
+
+@pytest.mark.parametrize("name", ["", "A", "-a", "a_b", "a" * 25, "a~b", "a/b"])
+def test_no_part_names(name: str) -> None:
+    with pytest.raises(InvalidId, match="part name"):
+        part_case(case_id("451300/1"), name)
+
+
+def test_a_parent_whose_number_is_too_long_for_its_parts_has_none() -> None:
+    with pytest.raises(InvalidId, match="case id"):
+        part_case(case_id("451300/" + "9" * 64), "a")
 
 
 @pytest.mark.parametrize("text", ["", "a.b", "a b", "x" * 65, "中", "a\n", "a/b"])

@@ -70,6 +70,7 @@ messages = st.builds(
     trusted_channel=st.booleans(),
     accepted_at=moments,
     redrive=st.integers(0, 999_999),
+    part_of=st.none() | texts,
     source_position=st.none()
     | st.builds(Position, st.just("tongban.exchange"), st.integers(0, 63), st.integers(0, 2**40)),
 )

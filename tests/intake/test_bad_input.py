@@ -76,6 +76,12 @@ EVENTS: dict[str, tuple[object, str, str]] = {
     "a subject without partner": (event(subject="2026-1"), "event-invalid", "/subject"),
     "a subject with two slashes": (event(subject=f"{A}/1/2"), "event-invalid", "/subject"),
     "a subject of 65": (event(subject=f"{A}/" + "1" * 65), "event-invalid", "/subject"),
+    "a subject as the broker names parts": (event(subject=f"{A}/1~luohu"), "event-invalid", "/subject"),
+    "a complaint's subject with a ~": (
+        event(subject=f"{A}/1~", type="cn.tongban.complaint.filed", data=example("complaint.filed")),
+        "event-invalid",
+        "/subject",
+    ),
     "a subject with a space": (event(subject=f"{A}/1 2"), "event-invalid", "/subject"),
     "no time": (event(time=...), "event-invalid", "/time"),
     "a time without offset": (event(time="2026-11-22T16:00:00"), "event-invalid", "/time"),

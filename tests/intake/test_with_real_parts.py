@@ -29,7 +29,7 @@ from broker.log.options import KafkaOptions
 from broker.log.writer import Writer
 from broker.store import frames, ledger_view, mailbox
 from broker.store.engine import Store
-from broker.store.rows import MessageRow, OutcomeRow
+from broker.store.rows import CaseRow, MessageRow, OutcomeRow
 from broker.store.vault import Vault
 from deploy.kafka.cluster import EmbeddedKafka
 from tests.intake.fakes import CODEC, KEYS, A, B, FakeDirectory, Reply, event, example, signed, token
@@ -79,7 +79,7 @@ class Road:
                 since=held[partition][0] if partition in held else 0,
                 until=end,
                 directory_version="v",
-                cases=[opened(from_record(record)) for record in mine],
+                cases=[CaseRow(state=opened(from_record(record))) for record in mine],
                 messages=[row_of(record) for record in mine],
                 outcomes=outcomes if mine or not records else (),
             )

@@ -52,7 +52,7 @@ def sealed(value: bytes, verbatim: bytes) -> bytes:
 def test_what_is_sealed_opens_byte_for_byte(data: st.DataObject, noise: bytes, as_event: bool) -> None:
     schema: Schema = data.draw(st.sampled_from(SEALABLE))
     datum: Any = data.draw(SCHEMA_DATA[schema.id])
-    value = CODEC.encode(schema.type, datum)
+    value = CODEC.frame(schema, CODEC.encode_bare(schema, datum))
     verbatim = noise + event(value) + noise if as_event else noise
     closed = sealed(value, verbatim)
     opened = open_value(CODEC, closed, key=KEY, aad=AAD)

@@ -10,7 +10,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.ids import CaseId, PartnerId
+from broker.core.ids import CaseId, PartnerId, part_case
 from broker.errors import Unreachable, WrongUse
 from broker.log import scan, topics
 from broker.log.options import KafkaOptions
@@ -53,6 +53,16 @@ def test_a_case_has_one_road(ledger: int, outboxes: int, number: str) -> None:
     partition = topics.ledger_partition(case, ledger)
     assert partition == partition_of(case.encode(), ledger)
     assert 0 <= topics.outbox_partition(partition, outboxes) < outboxes
+
+
+@given(ledger=st.integers(1, 64), number=st.from_regex(r"[0-9A-Z]{1,39}", fullmatch=True))
+def test_parts_share_their_parents_partition_and_key(ledger: int, number: str) -> None:
+    parent = CaseId(f"451300/{number}")
+    part = part_case(parent, "luohu")
+    assert topics.ledger_partition(part, ledger) == topics.ledger_partition(parent, ledger)
+    assert topics.ledger_key(part) == topics.ledger_key(parent) == parent.encode()
+    # A writer that leaves the choice to the key, as receipts do, chooses the same.
+    assert partition_of(topics.ledger_key(part), ledger) == topics.ledger_partition(parent, ledger)
 
 
 async def test_created_once_ready_at_once_and_never_repartitioned(own: EmbeddedKafka) -> None:

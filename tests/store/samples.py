@@ -12,7 +12,7 @@ from broker.core.ids import CaseId, MessageId, PartnerId, Party
 from broker.core.lifecycle import CaseState, Status
 from broker.core.message import Mode, epoch_ms
 from broker.store.ledger_view import LedgerBatch
-from broker.store.rows import ActRow, DirectoryRow, MessageRow, OutcomeRow
+from broker.store.rows import ActRow, CaseRow, DirectoryRow, MessageRow, OutcomeRow
 
 T0 = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 LAIBIN = PartnerId("451300")
@@ -118,7 +118,8 @@ def directory(version: str = VERSION, applied_at: int = 1000, **facts: Any) -> D
 
 def batch(since: int, until: int, *, partition: int = 0, **facts: Any) -> LedgerBatch:
     plain = LedgerBatch(partition=partition, since=since, until=until, directory_version=VERSION)
-    return replace(plain, **facts)
+    rows = [CaseRow(state=each) if isinstance(each, CaseState) else each for each in facts.pop("cases", ())]
+    return replace(plain, cases=rows, **facts)
 
 
 def filled(since: int, count: int, *, partition: int = 0) -> LedgerBatch:

@@ -62,6 +62,52 @@ def upgrade() -> None:
         op.f("ix_blocked_partner_outbox_partition"), "blocked", ["partner", "outbox_partition"], unique=False
     )
     op.create_table(
+        "card",
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column(
+            "kind", sa.String(length=16), nullable=False, comment="which limit: acceptance, decision, step, …"
+        ),
+        sa.Column(
+            "step",
+            sa.String(length=64),
+            nullable=False,
+            comment="the review step; empty: the case as a whole",
+        ),
+        sa.Column("light", sa.String(length=8), nullable=False, comment="yellow or red"),
+        sa.Column(
+            "turn", sa.Integer(), nullable=False, comment="how often the clock had been changed before"
+        ),
+        sa.Column("falls_at", sa.BigInteger(), nullable=False),
+        sa.Column("issued_at", sa.BigInteger(), nullable=False, comment="when the ledger took it"),
+        sa.Column(
+            "due_on", sa.String(length=10), nullable=False, comment="last day of the limit, YYYY-MM-DD"
+        ),
+        sa.Column("late", sa.String(length=31), nullable=False, comment="the partner at whose side it is"),
+        sa.Column("opening", sa.String(length=31), nullable=False),
+        sa.Column("responsible", sa.String(length=31), nullable=False),
+        sa.Column("item", sa.Text(), nullable=False),
+        sa.Column("ledger_partition", sa.Integer(), nullable=False),
+        sa.Column("ledger_offset", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("case_id", "kind", "step", "light", "turn", name=op.f("pk_card")),
+    )
+    op.create_index(op.f("ix_card_late_issued_at"), "card", ["late", "issued_at"], unique=False)
+    op.create_table(
+        "reconciliation",
+        sa.Column("ledger_partition", sa.Integer(), nullable=False, comment="the record that holds the list"),
+        sa.Column("ledger_offset", sa.BigInteger(), nullable=False),
+        sa.Column("line", sa.Integer(), nullable=False, comment="line of the whole list, from 1"),
+        sa.Column("partner", sa.String(length=31), nullable=False, comment="who handed it in"),
+        sa.Column("month", sa.String(length=7), nullable=False),
+        sa.Column("number", sa.Text(), nullable=False, comment="the partner's own number of the case"),
+        sa.Column("item", sa.Text(), nullable=True),
+        sa.Column("decided_on", sa.String(length=10), nullable=True),
+        sa.Column("fee_fen", sa.BigInteger(), nullable=True, comment="what was paid, in fen"),
+        sa.PrimaryKeyConstraint("ledger_partition", "ledger_offset", "line", name=op.f("pk_reconciliation")),
+    )
+    op.create_index(
+        op.f("ix_reconciliation_partner_month"), "reconciliation", ["partner", "month"], unique=False
+    )
+    op.create_table(
         "case_view",
         sa.Column("case_id", sa.Text(), nullable=False),
         sa.Column("opening", sa.String(length=31), nullable=False),
@@ -72,7 +118,21 @@ def upgrade() -> None:
         sa.Column("opened_at", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False, comment="the whole CaseState as JSON"),
+        sa.Column(
+            "falls_at",
+            sa.BigInteger(),
+            nullable=True,
+            comment="when the next of its deadlines falls, without a card yet",
+        ),
         sa.PrimaryKeyConstraint("case_id", name=op.f("pk_case_view")),
+    )
+    op.create_index(
+        "ix_case_view_falls_at",
+        "case_view",
+        ["falls_at", "case_id"],
+        unique=False,
+        sqlite_where=sa.text("falls_at IS NOT NULL"),
+        postgresql_where=sa.text("falls_at IS NOT NULL"),
     )
     op.create_index(
         op.f("ix_case_view_opening_updated_at"), "case_view", ["opening", "updated_at"], unique=False
@@ -265,6 +325,14 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f("ix_message_case_id_ledger_offset"), "message", ["case_id", "ledger_offset"], unique=False
+    )
+    op.create_index(
+        "ix_message_refused",
+        "message",
+        ["type", "code"],
+        unique=False,
+        sqlite_where=sa.text("verdict = 'refused'"),
+        postgresql_where=sa.text("verdict = 'refused'"),
     )
     op.create_index(
         "ix_message_owed",

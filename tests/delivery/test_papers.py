@@ -1,0 +1,77 @@
+"""Opening papers: a bundle's parts with their parent's key, and what was destroyed not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from broker.core.events import compartment_aad
+from broker.core.ids import CaseId, MessageId, Party
+from broker.core.message import Message, MessageClass
+from broker.delivery.papers import Papers
+from broker.errors import Corrupt
+from broker.log.compartment import seal_value
+from broker.store.vault import KeyDestroyed
+from connectors.base import Features
+from connectors.mapping import PartnerMapping
+from tests.delivery.fakes import CODEC
+
+PARENT, OTHER = CaseId("430423/1"), CaseId("430423/2")
+PART = CaseId("430423/1~luohu")
+KEY = bytes(range(32))
+
+
+class Vault:
+    """Keys in memory; ``destroyed`` ones raise, as the vault does."""
+
+    def __init__(self, *destroyed: CaseId) -> None:
+        self.destroyed = frozenset(destroyed)
+        self.asked: list[set[CaseId]] = []
+
+    async def known(self, case_ids: Collection[CaseId]) -> Mapping[CaseId, bytes]:
+        self.asked.append(set(case_ids))
+        if gone := self.destroyed.intersection(case_ids):
+            raise KeyDestroyed(gone)
+        return {case: KEY for case in case_ids if case in {PARENT, OTHER}}
+
+
+async def test_a_parts_key_is_its_parents_and_is_asked_for_once() -> None:
+    vault = Vault()
+    keys = await Papers(CODEC, vault).keys([PARENT, PART, OTHER, CaseId("430423/none")])
+    assert keys == {PARENT: KEY, PART: KEY, OTHER: KEY}
+    assert vault.asked == [{PARENT, OTHER, CaseId("430423/none")}]
+
+
+async def test_a_parent_that_was_erased_erases_its_parts() -> None:
+    assert await Papers(CODEC, Vault(PARENT)).keys([PART, PARENT, OTHER]) == {OTHER: KEY}
+
+
+async def test_a_part_is_opened_with_it_and_with_nothing_else() -> None:
+    when = datetime(2026, 3, 2, tzinfo=UTC)
+    data: dict[str, object] = {"item_name": "x", "mode": "online", "title": "x", "submitted_at": when}
+    value = CODEC.encode("case.submitted", data)
+    submission = Message(
+        id=MessageId("m-1"),
+        source=Party("430423"),
+        type="case.submitted",
+        case=PARENT,
+        destination=Party("430400"),
+        time=when,
+        message_class=MessageClass.INITIAL,
+        digest="sha-256:00",
+        dataschema=CODEC.dataschema("case.submitted"),
+        value=value,
+    )
+    sealed = seal_value(CODEC, value, b"{}", key=KEY, nonce=bytes(12), aad=compartment_aad(submission))
+    copy = replace(submission, id=MessageId("p-1"), case=PART, value=sealed, part_of=submission.name)
+    papers = Papers(CODEC, Vault())
+    features = Features(opens=True, maps=False)
+    key = (await papers.keys([PART]))[PART]
+    assert papers.open(copy, key, features, PartnerMapping([])).value == value
+    with pytest.raises(Corrupt):
+        papers.open(copy, bytes(32), features, PartnerMapping([]))
+    with pytest.raises(Corrupt):
+        papers.open(copy, None, features, PartnerMapping([]))

@@ -1,0 +1,86 @@
+"""One door for complaints: what comes to the broker reaches whoever is responsible for the case concerned."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest_asyncio
+
+from broker.core.case_state import Status
+from broker.core.events import compartment_aad
+from broker.core.ids import BROKER, CaseId, MessageId, Party
+from broker.core.message import Message, from_record, value_digest
+from broker.log.topics import LEDGER
+from broker.store import cases, messages
+from broker.store.engine import Store
+from tests.exchange.fakes import CODEC, NOW, message
+from tests.exchange.test_stage import A, B, World
+
+CASE = CaseId("451300/LB-1")
+COMPLAINT = CaseId("451300/12345-77")
+
+
+@pytest_asyncio.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    store = await Store.open(f"sqlite:///{tmp_path / 'view.db'}")
+    yield World(store)
+    await store.close()
+
+
+def complaint(about: CaseId | None = CASE, *, at: datetime = NOW) -> Message:
+    value = CODEC.encode(
+        "complaint.filed",
+        {"filed_at": at, "subject": "逾期未办结", "channel": "hotline", "about_case": about},
+    )
+    plain = message("q-1", "complaint.filed", case=COMPLAINT, destination=BROKER, item=None, mode=None)
+    return replace(
+        plain, value=value, digest=value_digest(value), dataschema=CODEC.dataschema("complaint.filed")
+    )
+
+
+async def test_a_complaint_to_the_broker_reaches_the_city_responsible_for_its_case(world: World) -> None:
+    world.ledger.put(message("m-1"))
+    world.ledger.put(complaint())
+    async with world.at_work():
+        await world.caught_up()
+    (_, brought) = world.ledger.outbox(B)
+    heard = from_record(brought)
+    assert (heard.type, heard.case, heard.source, heard.correlation) == (
+        "complaint.filed",
+        COMPLAINT,
+        Party(A),
+        f"{A}/q-1",
+    )
+    assert compartment_aad(heard) == compartment_aad(complaint()), "its papers open as they were sealed"
+    state = await world.store.read(cases.case_state, COMPLAINT)
+    assert state is not None
+    assert (state.status, state.responsible, state.about) == (Status.FILED, B, CASE)
+    assert state.answer_by is not None
+    first = await world.store.read(messages.message, Party(A), MessageId("q-1"))
+    assert first is not None
+    assert first.verdict == "recorded", "the copy is what is owed, not the letter to the broker"
+
+
+async def test_a_complaint_about_no_case_goes_back_with_the_reason(world: World) -> None:
+    world.ledger.put(complaint(CaseId("451300/never-opened")))
+    async with world.at_work():
+        await world.caught_up()
+    (notice,) = world.ledger.outbox(A)
+    said = CODEC.decode(from_record(notice).value).datum
+    assert said["code"] == "case-unknown"
+    assert not world.ledger.outbox(B)
+    assert await world.store.read(cases.case_state, COMPLAINT) is None
+
+
+async def test_the_same_complaint_again_is_brought_once(world: World) -> None:
+    world.ledger.put(message("m-1"))
+    for _ in range(2):
+        world.ledger.put(complaint())
+    async with world.at_work(batch=1):
+        await world.caught_up()
+    copies = [each for each in world.ledger.records[LEDGER, 0] if from_record(each).part_of is not None]
+    assert len(copies) == 1
+    assert len(world.ledger.outbox(B)) == 2
