@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ async def a_life(a: City, b: City, number: int) -> None:
         await say(b, a, "case.decided", case, expected=(409,), tag="-early")
     await say(b, a, "case.accepted", case, responsible_number=f"HS-{number}")
     if number % 4 == 0:
-        fee = {"notice_number": f"JK-{number}", "amount_fen": 1500}
+        fee: dict[str, Any] = {"notice_number": f"JK-{number}", "amount_fen": 1500}
         await say(b, a, "fee.requested", case, **fee)
         await say(a, b, "fee.paid", case, channel="银行", **fee)
     await say(b, a, "case.decided", case, outcome="granted")
