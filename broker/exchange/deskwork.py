@@ -36,6 +36,16 @@ def facts_of(codec: Codec, message: Message) -> Datum:
     return decoded.datum
 
 
+def clear_facts_of(codec: Codec, message: Message) -> Datum:
+    """What a record says in clear: the compartment, sealed or not, is not looked at. Raises :class:`Corrupt`."""
+    if not codec.schema_of(message.value).has_compartment:
+        return facts_of(codec, message)
+    decoded, _ = codec.decode_head(message.value)
+    if decoded.schema.type != message.type:
+        raise Corrupt(f"a value of {decoded.schema.type} under the type {message.type}")
+    return decoded.datum
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """A dossier after a record, the entry of its history, and the partners that are told by that record itself.

@@ -17,7 +17,7 @@ from broker.core.message import (
     value_digest,
 )
 from broker.core.problems import Refusal
-from broker.core.records import Headers, NewRecord, Position, Record
+from broker.core.records import Headers, NewRecord, Position, Record, make_new_record
 from broker.core.routing import Refused
 from broker.log import topics
 from broker.log.codec import Codec
@@ -55,8 +55,8 @@ def _copied(
     source: Position,
     more: Headers,
 ) -> NewRecord:
-    kept = tuple(pair for pair in record.headers if pair[0] not in _DERIVED_HEADERS)
-    return NewRecord(
+    kept = [pair for pair in record.headers if pair[0] not in _DERIVED_HEADERS]
+    return make_new_record(
         topic=topics.outbox(to),
         key=record.key,
         value=record.value,

@@ -17,7 +17,7 @@ from broker.core.records import Record
 from broker.core.routing import OUTCOMES, acknowledged, act_of, lever_of
 from broker.core.transitions import JOINED
 from broker.errors import Corrupt
-from broker.exchange.deskwork import facts_of
+from broker.exchange.deskwork import clear_facts_of
 from broker.log.codec import Codec
 from broker.store.desk import Lane
 from broker.store.ledger_view import NOTHING_OF_THE_DESK, DeskWanted
@@ -72,7 +72,7 @@ def _facts(codec: Codec, record: Record, message: Message) -> Facts:
     if message.source == BROKER and message.type not in JOINED:
         return NO_FACTS
     try:
-        return facts_of(codec, message)
+        return clear_facts_of(codec, message)
     except Corrupt as fault:
         UNREADABLE.labels("value").inc()
         _log.error("value_unreadable", position=str(record.position), reason=str(fault))

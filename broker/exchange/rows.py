@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import cast
+from typing import Final, cast
 
 from broker.core.case_state import CaseState
 from broker.core.deadlines import next_deadline
@@ -13,18 +13,23 @@ from broker.core.directory import Directory, version_of
 from broker.core.ids import BROKER, MessageId
 from broker.core.message import Message, epoch_ms
 from broker.core.problems import Refusal
+from broker.core.quick import quick
 from broker.core.records import Record
 from broker.core.routing import Settled
 from broker.core.terms import terms_of_case
 from broker.errors import Corrupt
 from broker.store.rows import ActRow, CaseRow, DirectoryRow, MessageRow, OutcomeRow
 
+_message_row: Final = quick(MessageRow)
+_case_row: Final = quick(CaseRow)
+_outcome_row: Final = quick(OutcomeRow)
+
 
 def message_row(
     record: Record, message: Message, refusal: Refusal | None = None, *, owed: bool = True
 ) -> MessageRow:
     """The row of a message; with ``refusal``, of one that changes nothing; not ``owed``: that nobody is to get."""
-    return MessageRow(
+    return _message_row(
         source=message.source,
         id=message.id,
         case_id=message.case,
@@ -54,7 +59,7 @@ def case_row(state: CaseState, book: Mapping[str, Directory]) -> CaseRow:
     if directory is not None:
         under = terms_of_case(state, directory)
         due = next_deadline(state, under.item, under.calendar)
-    return CaseRow(state=state, falls_at=None if due is None else epoch_ms(due.falls_at))
+    return _case_row(state=state, falls_at=None if due is None else epoch_ms(due.falls_at))
 
 
 def _proof(message: Message) -> str:
@@ -70,7 +75,7 @@ def outcome_row(
 ) -> OutcomeRow:
     """The outcome that a receipt or a notice states in its value."""
     source, identity = settled.name
-    return OutcomeRow(
+    return _outcome_row(
         source=source,
         id=MessageId(identity),
         outcome=settled.outcome,

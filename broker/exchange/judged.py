@@ -1,0 +1,58 @@
+"""What a batch of ledger records amounts to: the view's changes, and the records that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from broker.core.desk_lanes import Desk
+from broker.core.directory import Directory
+from broker.core.ids import CaseId, PartnerId
+from broker.core.levers import Levers
+from broker.core.lifecycle import CaseState
+from broker.core.records import NewRecord
+from broker.exchange import rows
+from broker.store.ledger_view import LedgerBatch
+from broker.store.reconciliation import ReconciledRow
+from broker.store.rows import ActRow, CardRow, DirectoryRow, MessageRow, OutcomeRow
+
+Book = Mapping[str, Directory]
+"""Directories by version: those that cases in hand were opened under."""
+NO_BOOK: Final[Book] = {}
+
+
+@dataclass(slots=True, kw_only=True)
+class Judged:
+    """What a batch amounts to. ``directory`` is the one in force after it; ``book`` has all that its cases are under."""
+
+    directory: Directory
+    book: Book
+    cases: dict[CaseId, CaseState] = field(default_factory=dict)
+    messages: list[MessageRow] = field(default_factory=list)
+    outcomes: list[OutcomeRow] = field(default_factory=list)
+    desk: Desk = field(default_factory=Desk)
+    acts: list[ActRow] = field(default_factory=list)
+    levers: dict[PartnerId, Levers] = field(default_factory=dict)
+    cards: list[CardRow] = field(default_factory=list)
+    reconciled: list[ReconciledRow] = field(default_factory=list)
+    directories: list[DirectoryRow] = field(default_factory=list)
+    outputs: list[NewRecord] = field(default_factory=list)
+
+    def ledger_batch(self, partition: int, since: int, until: int) -> LedgerBatch:
+        """The view's changes for the records of ``partition`` from ``since`` up to, not including, ``until``."""
+        return LedgerBatch(
+            partition=partition,
+            since=since,
+            until=until,
+            directory_version=self.directory.version,
+            cases=tuple(rows.case_row(state, self.book) for state in self.cases.values()),
+            messages=tuple(self.messages),
+            outcomes=tuple(self.outcomes),
+            dossiers=tuple(self.desk.changed.values()),
+            acts=tuple(self.acts),
+            levers=tuple(self.levers.values()),
+            directories=tuple(self.directories),
+            cards=tuple(self.cards),
+            reconciled=tuple(self.reconciled),
+        )
