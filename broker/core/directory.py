@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import AfterValidator, Field
 
+from broker.core.codes import uscc
 from broker.core.directory_checks import dangling
 from broker.core.documents import FORBID_UNKNOWN, DocumentInvalid, Fault, read_record, read_toml
 from broker.core.ids import PartnerId, partner_id
@@ -81,7 +82,8 @@ class Partner:
     class. ``office_hours``: when what had to be parked is tried again. ``retry_after_s`` is the old name of
     ``schedule.parked_s`` and goes with the next release. ``closures``: days on which its offices are closed
     although the country works. ``treasury_for``: the partners whose fees it takes in (收支两条线).
-    ``complaint_days``: working days within which it answers a complaint that names no day.
+    ``complaint_days``: working days within which it answers a complaint that names no day. ``credit_code``: its
+    统一社会信用代码, checked to the last digit.
     """
 
     __pydantic_config__: ClassVar = FORBID_UNKNOWN
@@ -98,6 +100,7 @@ class Partner:
     closures: tuple[date, ...] = ()
     treasury_for: tuple[_PartnerId, ...] = ()
     complaint_days: _Count = 15
+    credit_code: Annotated[str, AfterValidator(uscc)] | None = None
     retry_after_s: tuple[Annotated[float, Field(gt=0)], ...] = ()
 
     @property

@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, Field
 
+from broker.core.codes import implementation_code
 from broker.core.documents import FORBID_UNKNOWN
 from broker.core.ids import PartnerId, partner_id
 
@@ -20,6 +21,11 @@ Days = Annotated[int, Field(ge=0, le=1000)]
 """Working days."""
 Minutes = Annotated[float, Field(gt=0, le=7 * 24 * 60)]
 PartName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,23}$")]
+
+
+def _implementation(text: str) -> str:
+    return str(implementation_code(text))
+
 
 INSTANT_MINUTES: Final = 30.0
 """How long an instant item (秒批) may take where the directory does not say."""
@@ -52,7 +58,8 @@ class Item:
     ``class`` groups items, so that a partner's schedule can name them together; ``classes`` are those within
     this item. Working days: ``accept_days`` to accept or to ask for a supplement (行政许可法 32), ``issue_days``
     from a grant to its result (44), ``rectify_days`` to put a bad rating right (好差评). A card is yellow when
-    ``yellow_days`` working days are left, or ``yellow_share`` of the minutes have gone.
+    ``yellow_days`` working days are left, or ``yellow_share`` of the minutes have gone. ``implementation`` is
+    its 事项实施编码, checked to the last digit.
     """
 
     __pydantic_config__: ClassVar = FORBID_UNKNOWN
@@ -69,6 +76,7 @@ class Item:
     yellow_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     classes: Mapping[str, ItemClass] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
+    implementation: Annotated[str, AfterValidator(_implementation)] | None = None
 
     @property
     def limit_minutes(self) -> float | None:

@@ -124,3 +124,62 @@ def test_the_version_is_of_the_documents_not_of_their_order(order: list[str]) ->
 @given(st.sampled_from(sorted(DOCUMENTS)), st.text(min_size=1, max_size=5))
 def test_any_change_changes_the_version(path: str, more: str) -> None:
     assert version_of(DOCUMENTS | {path: DOCUMENTS[path] + more}) != version_of(DOCUMENTS)
+
+
+@pytest.mark.parametrize(
+    ("code", "holds"),
+    [
+        ("11450000007565194H2000115015005", True),
+        ("11450000007565194H200011501500504", True),
+        ("11450000007565194J2000115015005", False),
+        ("11450000007565194H20001150150", False),
+    ],
+)
+def test_an_implementation_code_is_checked_to_its_last_digit(code: str, holds: bool) -> None:
+    path = "items/newborn-hukou.toml"
+    documents = DOCUMENTS | {path: DOCUMENTS[path] + f'implementation = "{code}"\n'}
+    if holds:
+        assert read_directory(documents).items["newborn-hukou"].implementation == code
+    else:
+        (fault,) = faults_of(documents)
+        assert f"{path}: implementation" in fault
+
+
+def test_a_partners_credit_code_is_checked_to_its_last_digit() -> None:
+    path = "partners/451300.toml"
+    whole = DOCUMENTS | {path: partner("451300", 'credit_code = "11320000MB151840XJ"')}
+    assert read_directory(whole).partners[PartnerId("451300")].credit_code == "11320000MB151840XJ"
+    (fault,) = faults_of({path: partner("451300", 'credit_code = "11320000MB151840XK"')})
+    assert f"{path}: credit_code" in fault
+
+
+def bundle(lines: str = "", *, parts: str = "") -> dict[str, str | None]:
+    """The samples' item as a bundle with the parts of ``parts``."""
+    text = f'code = "newborn-hukou"\nname = "新生儿出生一件事"\nlead = "430423"\n{lines}\n{parts}'
+    return {"bundles/newborn-hukou.toml": text}
+
+
+PART = '[[parts]]\nname = "{name}"\nitem = "newborn-hukou"\nauthority = "430423"\nafter = [{after}]\n'
+
+
+@pytest.mark.parametrize(
+    ("lines", "parts", "words"),
+    [
+        ("", "", "expected either parts or route_item"),
+        ('route_item = "newborn-hukou"', "", "answer: expected lead"),
+        ("", PART.format(name="a", after='"b"') + PART.format(name="b", after=""), "parts.a.after"),
+        ("", PART.format(name="a", after="") * 2, "expected each name once"),
+        ("", PART.format(name="a", after="").replace('"430423"', '"999999"'), "partners/999999.toml"),
+        ("", PART.format(name="a", after="").replace('item = "newborn-hukou"', 'item = "x"'), "items/x.toml"),
+    ],
+)
+def test_a_bundle_whose_parts_could_never_all_open_is_refused(lines: str, parts: str, words: str) -> None:
+    assert any(words in fault for fault in faults_of(bundle(lines, parts=parts)))
+
+
+def test_a_bundle_is_read_with_its_parts_in_order() -> None:
+    parts = PART.format(name="chusheng", after="") + PART.format(name="luohu", after='"chusheng"')
+    documents = {**DOCUMENTS, **{path: text for path, text in bundle(parts=parts).items() if text}}
+    read = read_directory(documents).bundles["newborn-hukou"]
+    assert [(part.name, part.after) for part in read.parts] == [("chusheng", ()), ("luohu", ("chusheng",))]
+    assert read.answer == "broker"
