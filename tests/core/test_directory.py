@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 
 import pytest
@@ -26,8 +27,8 @@ DOCUMENTS = {
 }
 
 
-def faults_of(changes: dict[str, str | None]) -> list[str]:
-    documents = {path: text for path, text in (DOCUMENTS | changes).items() if text is not None}
+def faults_of(changes: Mapping[str, str | None]) -> list[str]:
+    documents = {path: text for path, text in {**DOCUMENTS, **changes}.items() if text is not None}
     with pytest.raises(DocumentInvalid) as caught:
         read_directory(documents)
     return [str(fault) for fault in caught.value.faults]
@@ -179,7 +180,7 @@ def test_a_bundle_whose_parts_could_never_all_open_is_refused(lines: str, parts:
 
 def test_a_bundle_is_read_with_its_parts_in_order() -> None:
     parts = PART.format(name="chusheng", after="") + PART.format(name="luohu", after='"chusheng"')
-    documents = {**DOCUMENTS, **{path: text for path, text in bundle(parts=parts).items() if text}}
+    documents = {**DOCUMENTS, **{path: text for path, text in bundle(parts=parts).items() if text is not None}}
     read = read_directory(documents).bundles["newborn-hukou"]
     assert [(part.name, part.after) for part in read.parts] == [("chusheng", ()), ("luohu", ("chusheng",))]
     assert read.answer == "broker"
