@@ -20,6 +20,7 @@ from broker.commands import (
     partner,
     rebuild,
     replay,
+    scenario,
     schema,
     send,
     serve,
@@ -54,6 +55,7 @@ app.add_typer(desk.app, name="desk")
 app.add_typer(deadlines.app, name="deadlines")
 app.add_typer(audit.app, name="audit")
 app.add_typer(schema.app, name="schema")
+app.add_typer(scenario.app, name="scenario")
 
 
 def _version(wanted: bool) -> None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
-from deploy.demo.checks import NOTHING, Books, Check
+from deploy.demo.checks import UNWRITTEN, Check
 from deploy.demo.procedures import Procedure
 from deploy.demo.roster import HallRole, documents, halls, item_documents
 from deploy.demo.scenarios import Scenario, scenarios
@@ -32,19 +32,6 @@ SOME_DAY = date(2026, 1, 1)
 """The expiring agreement ends three weeks after the day of the run; pages say so instead of a date."""
 _MANY = 12
 """So many halls, agreements or items are listed; of more, the first."""
-
-
-class _Empty(Mapping[str, Books]):
-    """Ledgers in which nothing stands: what a scenario expects of them can still be read off its checks."""
-
-    def __getitem__(self, hall: str) -> Books:
-        return NOTHING
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
 
 
 def pages() -> dict[str, str]:
@@ -102,7 +89,7 @@ tongban scenario run {scenario.name}
 {_directory(scenario)}
 ## 以两边自己的账本核对 Checked in the ledgers of both sides
 
-{_checks(scenario.checks(_Empty()))}
+{_checks(scenario.checks(UNWRITTEN))}
 """
 
 

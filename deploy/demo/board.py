@@ -13,14 +13,27 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from deploy.demo.cast import Player, Prepared
-from deploy.demo.checks import Books, Check, Ledgers
-from deploy.demo.forms import SHEETS
+from deploy.demo.cast import LEAD, Player, Prepared
+from deploy.demo.checks import Check, Ledgers
+from deploy.demo.leaflets import sheet
+from deploy.demo.procedures import PART
 from deploy.demo.records import CaseRow, Sent
-from deploy.demo.scenarios import FATHER, HENGSHAN, HENGYANG, LAIBIN, Scenario, courier_number_in
+from deploy.demo.roster import name_of
+from deploy.demo.scenarios.base import (
+    FATHER,
+    HENGSHAN,
+    HENGYANG,
+    LAIBIN,
+    TONGBAN,
+    Scenario,
+    courier_number_in,
+)
 
-_MODES = {"collected": "代收代办", "online": "全程网办", "joint": "多地联办"}
-_CASES_SHOWN = 12
+_MODES = {"": "投诉", "collected": "代收代办", "online": "全程网办", "joint": "多地联办"}
+_CASES_SHOWN = 6
+_LONGEST = 90
+"""Characters of a proof on the board; all of it is in the ledgers."""
+_LIGHTS = {"yellow": "[yellow]黄牌[/]", "red": "[red]红牌[/]"}
 
 
 class Scene:
@@ -59,6 +72,7 @@ class Board:
         self._scenes = scenes
         self._live = Live(console=console, auto_refresh=False)
         self._ledgers: Ledgers = {}
+        self._latest: Scene | None = None
 
     def __enter__(self) -> Board:
         self._live.start()
@@ -84,28 +98,35 @@ class Board:
 
     def scene_ended(self, scene: Scene) -> None:
         """Say how a scene ended, where nobody sees the live table."""
+        self._latest = scene
         if not self.console.is_terminal:
             mark = "[green]✓[/]" if scene.state == "held" else "[red]✗[/]"
             self.console.print(f"{mark} {scene.zh}\n  [dim]{scene.scenario.en}[/]", soft_wrap=True)
+            for line in _shown(scene.checks(self._ledgers)):
+                self.console.print(f"    {line}", soft_wrap=True)
 
     def window_commands(self) -> list[tuple[str, str]]:
         """What a visitor may do at the windows, as a staff member would."""
-        laibin, hengyang = self._players[LAIBIN].window_url, self._players[HENGYANG].window_url
         wish = {"to": HENGSHAN, "item": "xinshenger-ruhu", "mode": "collected", "applicant": FATHER.to_json()}
+        lines = {
+            LAIBIN: ("来宾窗口再收一件新生儿入户", orjson.dumps(wish).decode(), "/cases"),
+            HENGYANG: ("让衡阳停机 30 秒", '{"seconds": 30}', "/faults/outage"),
+        }
         return [
-            ("来宾窗口再收一件新生儿入户", f"curl -d '{orjson.dumps(wish).decode()}' {laibin}/cases"),
-            ("让衡阳停机 30 秒", f"curl -d '{{\"seconds\": 30}}' {hengyang}/faults/outage"),
+            (zh, f"curl -d '{data}' {self._players[hall].window_url}{path}")
+            for hall, (zh, data, path) in lines.items()
+            if hall in self._players
         ]
 
     def _whole(self, ledgers: Ledgers) -> RenderableType:
         parts: list[RenderableType] = [
             self._cases(ledgers),
-            self._partners(ledgers),
             self._checklist(ledgers),
+            self._partners(ledgers),
         ]
         if self.lag:
-            waiting = "  ".join(f"{name} {messages}" for name, messages in sorted(self.lag.items()))
-            parts.append(Text(f"积压 lag: {waiting}", style="dim"))
+            waiting = "  ".join(f"{name} {count}" for name, count in sorted(self.lag.items()) if count)
+            parts.append(Text(f"积压 lag: {waiting or 0}", style="dim"))
         return Group(*parts)
 
     def _cases(self, ledgers: Ledgers) -> Table:
@@ -114,26 +135,33 @@ class Board:
         table.add_column("两地状态码\nOwn codes")
         table.add_column("回执\nReceipts", justify="right")
         table.add_column("结果\nResult")
-        opened = [case for books in ledgers.values() for case in books.cases if case.role == "opening"]
+        opened = [
+            case
+            for books in ledgers.values()
+            for case in books.cases
+            if case.role == "opening" and PART not in case.case
+        ]
         for case in sorted(opened, key=lambda each: each.opened_at)[-_CASES_SHOWN:]:
             table.add_row(*self._case(ledgers, case))
         return table
 
     def _case(self, ledgers: Ledgers, case: CaseRow) -> tuple[str, ...]:
         opening = case.case.partition("/")[0]
-        here, there = ledgers[opening], ledgers[case.counterpart]
-        other = next((row for row in there.cases if row.case == case.case), None)
-        said = [*here.said(case.case), *there.said(case.case)]
+        books = [ledgers[hall] for hall in (opening, case.counterpart) if hall in self._players]
+        other = books[-1].row(case.case) if len(books) > 1 else None
+        said = [message for each in books for message in each.said(case.case)]
         refused = next((message for message in said if message.state == "refused"), None)
-        route = f"{self._name(opening)}→{self._name(case.counterpart)}"
-        lines = [case.case, f"{SHEETS[case.item].name} {_MODES[case.mode]} {route}"]
+        route = f"{name_of(opening)}→{name_of(case.counterpart)}"
+        item = sheet(case.item).name if case.item else "投诉工单"
+        lines = [case.case, f"{item} {_MODES[case.mode]} {route}"]
         if refused is not None:
-            lines.append(f"[dim]{refused.code}: {escape(refused.detail or '')}[/]")
+            lines.append(f"[dim]{escape(_short(f'{refused.code}: {refused.detail}'))}[/]")
+        unopened = refused is not None and refused.type == "case.submitted"
         return (
             "\n".join(lines),
             f"{case.code} / {other.code if other else '-'}",
             f"{sum(message.receipt is not None for message in said)}/{len(said)}",
-            f"[yellow]被拒 {refused.status}[/]" if refused else _result(ledgers, opening, case),
+            f"[yellow]被拒 {refused.status}[/]" if unopened and refused else _result(ledgers, opening, case),
         )
 
     def _partners(self, ledgers: Ledgers) -> Table:
@@ -150,8 +178,12 @@ class Board:
             "回执\nRcpts",
         ):
             table.add_column(heading, justify="right")
-        for city, books in ledgers.items():
-            table.add_row(*_partner(self._players[city], books))
+        own = [player for player in self._players.values() if player.id in LEAD]
+        for player in own:
+            table.add_row(*_partner(ledgers, player.name, player))
+        others = [player for player in self._players.values() if player.id not in LEAD]
+        if others:
+            table.add_row(*_partner(ledgers, f"其他 {len(others)} 厅", *others))
         return table
 
     def _checklist(self, ledgers: Ledgers) -> Table:
@@ -169,11 +201,10 @@ class Board:
                 lines += [
                     f"[red]✗ {check.zh}[/]：{escape(check.found)}" for check in checks if not check.holds
                 ]
+            elif scene is self._latest:
+                lines += _shown(checks)
             table.add_row(mark, "\n".join(lines), f"{holding}/{len(checks)}")
         return table
-
-    def _name(self, city: str) -> str:
-        return self._players[city].name
 
 
 def print_commands(board: Board, command: str, options: str, base_url: str) -> None:
@@ -198,22 +229,56 @@ def _table(title: str) -> Table:
 
 
 def _result(ledgers: Ledgers, opening: str, case: CaseRow) -> str:
+    books = ledgers[opening]
+    marks = [_LIGHTS[each] for part in _with_parts(ledgers, opening, case.case) for each in books.cards(part)]
+    if books.data(case.case, "case.rectified"):
+        marks.append("差评已整改")
+    if books.data(case.case, "case.rating-appealed"):
+        marks.append("评价申诉")
+    if books.data(case.case, "fee.requested"):
+        marks.append("已缴费" if case.stage == "closed" else "待缴费")
     courier = courier_number_in(ledgers, opening, case.case)
-    return courier or ("[green]办结[/]" if case.stage == "closed" else "")
+    end = courier or ("[green]办结[/]" if case.stage == "closed" else "")
+    return "\n".join(each for each in (" ".join(marks), end) if each)
 
 
-def _partner(player: Player, books: Books) -> tuple[str, ...]:
-    notes = [attempt.note for attempt in books.attempts]
+def _with_parts(ledgers: Ledgers, opening: str, case: str) -> list[str]:
+    """A case and those of its parts that the broker has spoken of to its opening side."""
+    parts = {
+        each.case
+        for each in ledgers[opening].effects
+        if each.source == TONGBAN and each.case.startswith(case + PART)
+    }
+    return [case, *sorted(parts)]
+
+
+def _shown(checks: Sequence[Check]) -> list[str]:
+    """What a scene is about, with its proof; not what every case has."""
+    return [
+        f"[dim]· {check.zh}：{escape(_short(check.found))}[/]"
+        for check in checks
+        if not check.routine and check.holds
+    ]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def _partner(ledgers: Ledgers, name: str, *players: Player) -> tuple[str, ...]:
+    books = [ledgers[player.id] for player in players]
+    notes = [attempt.note for each in books for attempt in each.attempts]
+    sent = [message for each in books for message in each.sent]
     return (
-        f"{player.name} {player.id}",
-        "信箱 pull" if player.inbox_port is None else "推送 push",
+        f"{name} {players[0].id}" if len(players) == 1 else name,
+        "信箱 pull" if players[0].inbox_port is None else "推送 push",
         str(len(notes)),
-        str(len(books.effects)),
+        str(sum(len(each.effects) for each in books)),
         str(notes.count("away")),
         str(notes.count("repeat")),
-        str(_count(books.sent, "accepted")),
-        str(_count(books.sent, "refused")),
-        str(sum(message.receipt is not None for message in books.sent)),
+        str(_count(sent, "accepted")),
+        str(_count(sent, "refused")),
+        str(sum(message.receipt is not None for message in sent)),
     )
 
 

@@ -1,11 +1,12 @@
-"""The cast: four cities with keys of their own, the directory that introduces them, and their processes.
+"""The cast: halls with keys of their own, the directory that introduces them, and their processes.
 
 :func:`prepare` writes everything that stands before the broker starts; :func:`perform` runs the cities while
 it is up. The folder then looks so::
 
-    directory/{partners,items,agreements}/*.toml    what `tongban directory apply` reads
+    directory/{partners,items,agreements,bundles}/*.toml    what `tongban directory apply` reads
     cities/<id>/{signing.whsk,token}                the city's secrets, readable by their owner only
-    cities/<id>/{city.toml,ledger.db,city.log}      its configuration, its ledger, what it wrote to standard error
+    cities/<id>/{city.toml,ledger.db}               its configuration, its ledger
+    processes/<name>.log                            what a process wrote to standard error
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
+import shutil
 import socket
 import sys
+import tomllib
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from string import Template
 from typing import Final
@@ -31,9 +32,19 @@ from nacl.signing import SigningKey
 
 from deploy.demo import keys
 from deploy.demo.clock import CHINA
+from deploy.demo.roster import (
+    HERE,
+    HallRole,
+    Seat,
+    documents,
+    halls,
+    partner_extras,
+    seats,
+    styles,
+    toml_lines,
+)
 
 _LOOPBACK: Final = "127.0.0.1"
-_HERE: Final = files("deploy.demo")
 _READY_S: Final = 20.0
 _KNOCK_EVERY_S: Final = 0.05
 _STOP_S: Final = 5.0
@@ -43,33 +54,26 @@ class CityEnded(Exception):
     """A city's process ended or did not start. The message holds the end of its log."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Role:
-    """A city of the cast. ``inbox_port`` is the one it would like; None: it only calls out."""
-
-    id: str
-    name: str
-    inbox_port: int | None
-    window_port: int
-
-
-CAST: Final = (
-    Role(id="451300", name="来宾", inbox_port=8101, window_port=8111),
-    Role(id="430423", name="衡山县", inbox_port=8102, window_port=8112),
-    Role(id="430400", name="衡阳", inbox_port=8103, window_port=8113),
-    Role(id="350200", name="厦门", inbox_port=None, window_port=8114),
-)
+LEAD: Final = ("451300", "430423", "430400", "350200")
+"""The four cities that the demo began with, each a process of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Player:
-    """A city that is ready to be started: where its files are, and where it will listen."""
+    """A hall that is ready to be started: where its files are, and where it will listen."""
 
-    id: str
-    name: str
+    role: HallRole
     folder: Path
     inbox_port: int | None
     window_port: int
+
+    @property
+    def id(self) -> str:
+        return self.role.id
+
+    @property
+    def name(self) -> str:
+        return self.role.short
 
     @property
     def ledger(self) -> Path:
@@ -81,11 +85,15 @@ class Player:
 
     @property
     def log(self) -> Path:
-        return self.folder / "city.log"
+        return self.folder.parent.parent / "processes" / f"{self.role.process}.log"
 
     @property
     def window_url(self) -> str:
-        return f"http://{_LOOPBACK}:{self.window_port}"
+        return f"http://{_LOOPBACK}:{self.window_port}/{self.id}"
+
+    @property
+    def inbox_url(self) -> str:
+        return f"http://{_LOOPBACK}:{self.inbox_port}/{self.id}/inbox"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,63 +109,88 @@ class Prepared:
         """The folder for ``tongban directory apply``."""
         return self.folder / "directory"
 
-
-def prepare(folder: Path, *, now: datetime | None = None) -> Prepared:
-    """Write fresh keys and the directory documents into ``folder``. Needs no broker; ledgers start empty."""
-    run = (now or datetime.now(CHINA)).astimezone(CHINA).strftime("%y%m%d%H%M%S")
-    players = tuple(_prepare_city(folder, role) for role in CAST)
-    for kind in ("items", "agreements"):
-        for document in _documents(kind):
-            _write(folder / "directory" / kind / document.name, document.read_text(encoding="utf-8"))
-    return Prepared(folder=folder, run=run, players=players)
+    @property
+    def processes(self) -> dict[str, list[Player]]:
+        """The halls of each process."""
+        by_process: dict[str, list[Player]] = {}
+        for player in self.players:
+            by_process.setdefault(player.role.process, []).append(player)
+        return by_process
 
 
-def _prepare_city(folder: Path, role: Role) -> Player:
+def prepare(folder: Path, cast: Iterable[str] = LEAD, *, now: datetime | None = None) -> Prepared:
+    """Write fresh keys and the directory documents of ``cast`` into ``folder``. Ledgers start empty.
+
+    Needs no broker. Raises KeyError for a hall that the roster does not list.
+    """
+    at = (now or datetime.now(CHINA)).astimezone(CHINA)
+    roles = [halls()[each] for each in dict.fromkeys(cast)]
+    ports = {name: _ports(seats()[name]) for name in dict.fromkeys(role.process for role in roles)}
+    players = tuple(_prepare_hall(folder, role, *ports[role.process]) for role in roles)
+    shutil.rmtree(folder / "directory", ignore_errors=True)
+    for player in players:
+        _write(folder / "directory" / "partners" / f"{player.id}.toml", _introduction(player))
+    for path, text in documents((role.id for role in roles), at.date()).items():
+        _write(folder / "directory" / path, text)
+    return Prepared(folder=folder, run=at.strftime("%y%m%d%H%M%S"), players=players)
+
+
+def _ports(seat: Seat) -> tuple[int | None, int]:
+    inbox_port = None if seat.inbox_port is None else _free_port(seat.inbox_port)
+    return inbox_port, _free_port(seat.window_port)
+
+
+def _prepare_hall(folder: Path, role: HallRole, inbox_port: int | None, window_port: int) -> Player:
     home = folder / "cities" / role.id
     home.mkdir(parents=True, exist_ok=True)
+    (folder / "processes").mkdir(exist_ok=True)
     for old in home.glob("ledger.db*"):
         old.unlink()
-    key = SigningKey.generate()
-    token = secrets.token_urlsafe(32)
-    _write_secret(home / "signing.whsk", keys.secret_text(key))
-    _write_secret(home / "token", token)
-    inbox_port = None if role.inbox_port is None else _free_port(role.inbox_port)
-    partner = Template((_HERE / "directory" / "partners" / f"{role.id}.toml").read_text(encoding="utf-8"))
+    _write_secret(home / "signing.whsk", keys.secret_text(SigningKey.generate()))
+    _write_secret(home / "token", secrets.token_urlsafe(32))
+    return Player(role=role, folder=home, inbox_port=inbox_port, window_port=window_port)
+
+
+def _introduction(player: Player) -> str:
+    """A hall's document in the directory."""
+    pushed = f'kind = "http"\nurl = "{player.inbox_url}"\nallow = ["{_LOOPBACK}/32"]'
     facts = {
-        "public_key": keys.public_text(key),
-        "token_sha256": hashlib.sha256(token.encode()).hexdigest(),
-        "inbox_url": f"http://{_LOOPBACK}:{inbox_port}/inbox",
+        "id": player.id,
+        "name": player.role.name,
+        "contact": player.role.contact,
+        "more": partner_extras(player.role),
+        "connector": 'kind = "mailbox"' if player.inbox_port is None else pushed,
+        "public_key": keys.public_text(keys.parse_secret((player.folder / "signing.whsk").read_text())),
+        "token_sha256": hashlib.sha256((player.folder / "token").read_bytes()).hexdigest(),
     }
-    _write(folder / "directory" / "partners" / f"{role.id}.toml", partner.substitute(facts))
-    return Player(
-        id=role.id,
-        name=role.name,
-        folder=home,
-        inbox_port=inbox_port,
-        window_port=_free_port(role.window_port),
-    )
+    return _template("partner.toml").substitute(facts)
 
 
 @asynccontextmanager
 async def perform(
     prepared: Prepared, *, exchange_url: str, exchange_keys: Sequence[str], pace_s: float
 ) -> AsyncIterator[Mapping[str, Process]]:
-    """Run the cities. They end with the block, and with this process, however it ends. Raises CityEnded."""
+    """Run the halls, each process by its name. They end with the block, and with this process, however it ends.
+
+    Raises CityEnded.
+    """
     async with AsyncExitStack() as stack:
         processes: dict[str, Process] = {}
-        for player in prepared.players:
-            write_config(prepared, player, exchange_url, exchange_keys, pace_s)
-            processes[player.id] = await start_city(player)
-            stack.push_async_callback(stop_city, processes[player.id])
-        await asyncio.gather(*(ready(player) for player in prepared.players))
+        for name, players in prepared.processes.items():
+            for player in players:
+                write_config(prepared, player, exchange_url, exchange_keys, pace_s)
+            processes[name] = await start_city(*players)
+            stack.push_async_callback(stop_city, processes[name])
+        await asyncio.gather(*(ready(players[-1]) for players in prepared.processes.values()))
         yield processes
 
 
-async def start_city(player: Player) -> Process:
-    """Start one city's process. It holds our pipe as its standard input, and ends when that closes."""
-    with player.log.open("ab") as log:
+async def start_city(*players: Player) -> Process:
+    """Start one process with its halls. It holds our pipe as its standard input, and ends when that closes."""
+    configs = [part for player in players for part in ("--config", str(player.config))]
+    with players[0].log.open("ab") as log:
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "deploy.demo.city", "--config", str(player.config), "--with-parent",
+            sys.executable, "-m", "deploy.demo.city", *configs, "--with-parent",
             stdin=asyncio.subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
 
@@ -175,7 +208,7 @@ async def stop_city(process: Process) -> None:
 
 
 async def ready(player: Player) -> None:
-    """Wait until a city's window answers. Raises :class:`CityEnded`."""
+    """Wait until a hall's window answers. Raises :class:`CityEnded`."""
     async with aiohttp.ClientSession(trust_env=False) as session:
         for _ in range(round(_READY_S / _KNOCK_EVERY_S)):
             if await _answers(session, player.window_url + "/health"):
@@ -201,21 +234,41 @@ async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
 def write_config(
     prepared: Prepared, player: Player, exchange_url: str, exchange_keys: Sequence[str], pace_s: float
 ) -> None:
-    """Write a city's configuration: what it decides itself, and what it has agreed with the exchange."""
-    template = Template((_HERE / "cities" / f"{player.id}.toml").read_text(encoding="utf-8"))
+    """Write a hall's configuration: what it decides itself, and what it has agreed with the exchange."""
+    role = player.role
+    inbox = "# 无收件口：只向外拨" if player.inbox_port is None else f"inbox_port = {player.inbox_port}"
     facts = {
+        "id": role.id,
+        "name": role.name,
+        "numbering": role.numbering,
+        "encoding": role.encoding,
+        "on_repeat": role.on_repeat,
+        "batch": role.batch,
         "run": prepared.run,
-        "pace_s": str(pace_s),
+        "pace_s": str(pace_s if player.inbox_port is not None else 0),
         "exchange_url": exchange_url,
         "exchange_keys": ", ".join(f'"{key}"' for key in exchange_keys),
-        "inbox_port": str(player.inbox_port),
+        "inbox": inbox,
         "window_port": str(player.window_port),
+        "codes": toml_lines(styles()[role.codes]),
+        "procedures": toml_lines(role.procedures),
+        "promises": toml_lines(_promises(prepared, role.id)),
     }
-    _write(player.config, template.substitute(facts))
+    _write(player.config, _template("city.toml").substitute(facts))
 
 
-def _documents(kind: str) -> Iterator[Traversable]:
-    return (each for each in (_HERE / "directory" / kind).iterdir() if each.name.endswith(".toml"))
+def _promises(prepared: Prepared, hall: str) -> dict[str, int]:
+    """Working days by item that a hall's agreements promise."""
+    promises: dict[str, int] = {}
+    for document in (prepared.directory / "agreements").glob("*.toml"):
+        agreement = tomllib.loads(document.read_text(encoding="utf-8"))
+        if hall in agreement["partners"]:
+            promises.update(agreement.get("promised", {}))
+    return promises
+
+
+def _template(name: str) -> Template:
+    return Template((HERE / name).read_text(encoding="utf-8"))
 
 
 def _write(path: Path, text: str) -> None:

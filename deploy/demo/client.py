@@ -14,7 +14,7 @@ import orjson
 from nacl.signing import SigningKey
 
 from deploy.demo import keys
-from deploy.demo.events import MEDIA_TYPE
+from deploy.demo.events import BATCH_MEDIA_TYPE, MEDIA_TYPE
 
 _TIMEOUT_S = 15.0
 _FINAL = frozenset({400, 403, 405, 409, 413, 415, 422})
@@ -90,6 +90,21 @@ class Exchange:
         except (aiohttp.ClientError, TimeoutError) as fault:
             return Later(status=None, code="unreachable", detail=type(fault).__name__)
 
+    async def submit_all(self, message_ids: Sequence[str], bodies: Sequence[bytes]) -> list[Answer]:
+        """Submit several events at once, in their order; an answer for each, in the same order."""
+        webhook_id = f"{self._partner}_batch-{message_ids[0]}-{len(message_ids)}"
+        body = b"[" + b",".join(bodies) + b"]"
+        try:
+            async with self._post("/v1/messages", webhook_id, body, BATCH_MEDIA_TYPE) as response:
+                answer = await response.read()
+        except (aiohttp.ClientError, TimeoutError) as fault:
+            unreachable = Later(status=None, code="unreachable", detail=type(fault).__name__)
+            return [unreachable for _ in bodies]
+        results = _list(_object(answer).get("results"))
+        if len(results) != len(bodies):  # refused as a whole
+            return [_answer(response, answer) for _ in bodies]
+        return [_of_fields(_fields(each)) for each in results]
+
     async def pull(self, *, most: int, wait_s: int) -> list[dict[str, object]]:
         """Lease up to ``most`` messages, waiting up to ``wait_s`` seconds for the first. Raises ExchangeAway."""
         page = await self._get("/v1/mailbox", {"max": str(most), "wait_s": str(wait_s)}, wait_s + _TIMEOUT_S)
@@ -151,21 +166,23 @@ class Exchange:
 
 
 def _answer(response: aiohttp.ClientResponse, body: bytes) -> Answer:
-    fields = _object(body)
-    if response.status == 202:
+    fields = {"detail": response.reason or "", **_object(body), "status": response.status}
+    return _of_fields(fields, _seconds(response.headers.get("retry-after")))
+
+
+def _of_fields(fields: Mapping[str, object], after_s: float | None = None) -> Answer:
+    """What a receipt or a problem document means."""
+    status = fields.get("status")
+    if status == 202:
         digest = fields.get("digest")
         return Accepted(
             digest=digest if isinstance(digest, str) else None, duplicate=bool(fields.get("duplicate"))
         )
-    code = str(fields.get("code", "-"))
-    detail = str(fields.get("detail", response.reason or ""))
-    if response.status in _FINAL:
-        return Refused(status=response.status, code=code, detail=detail + _hints(fields))
+    code, detail = str(fields.get("code", "-")), str(fields.get("detail", ""))
+    if isinstance(status, int) and status in _FINAL:
+        return Refused(status=status, code=code, detail=detail + _hints(fields))
     return Later(
-        status=response.status,
-        code=code,
-        detail=detail,
-        after_s=_seconds(response.headers.get("retry-after")),
+        status=status if isinstance(status, int) else None, code=code, detail=detail, after_s=after_s
     )
 
 
@@ -186,12 +203,16 @@ def _list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
+def _fields(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
 def _object(body: bytes) -> dict[str, object]:
     try:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError:
         return {}
-    return fields if isinstance(fields, dict) else {}
+    return _fields(fields)
 
 
 def _seconds(retry_after: str | None) -> float | None:

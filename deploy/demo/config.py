@@ -1,7 +1,7 @@
 """A city's configuration: one TOML file, read once, every fault of it named at once.
 
 The file holds what the city decides itself (name, code table, procedures) and what it has agreed with the
-exchange (address, keys). ``deploy/demo/cities/*.toml`` are the four cities' own.
+exchange (address, keys). ``deploy/demo/city.toml`` is its form, ``roster.toml`` what each hall fills in.
 """
 
 from __future__ import annotations
@@ -47,9 +47,13 @@ class CityConfig:
     window_port: int
     ledger: Path
     pace_s: float
+    batch: int
+    """How many messages it submits at once at most."""
     first_requests_away: int
     codes: Mapping[str, str]
     procedures: Mapping[str, Procedure]
+    promises: Mapping[str, int]
+    """Working days by item, as the agreements promise them."""
 
 
 def read_config(path: Path) -> CityConfig:
@@ -73,9 +77,11 @@ def read_config(path: Path) -> CityConfig:
         window_port=reader.port("listen.window_port"),
         ledger=path.parent / reader.text("ledger"),
         pace_s=reader.number("pace_s"),
+        batch=max(1, int(reader.number("batch"))),
         first_requests_away=int(reader.number("first_requests_away")),
         codes=reader.table("codes"),
         procedures=reader.procedures("procedures"),
+        promises=reader.counts("promises"),
     )
     reader.refuse_unknown()
     if reader.faults:
@@ -120,6 +126,12 @@ class _Reader:
         if isinstance(value, dict) and all(isinstance(each, str) for each in value.values()):
             return value
         return self._fault(key, "a table of text", {})
+
+    def counts(self, key: str) -> Mapping[str, int]:
+        value = self._take(key)
+        if isinstance(value, dict) and all(type(each) is int for each in value.values()):
+            return value
+        return self._fault(key, "a table of whole numbers", {})
 
     def procedures(self, key: str) -> Mapping[str, Procedure]:
         try:

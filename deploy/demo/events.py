@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import orjson
 
 MEDIA_TYPE = "application/cloudevents+json"
+BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"
 TYPE_PREFIX = "cn.tongban."
 BROKER = "tongban"
 """The source of receipts and notices, which the broker says itself."""
 
-_RECEIPTS = ("receipt.", "notice.")
+_RECEIPTS = ("receipt.", "notice.", "operator.")
 
 
 class NotAnEvent(ValueError):
@@ -51,7 +52,7 @@ class Event:
 
     @property
     def is_about_ours(self) -> bool:
-        """Whether the broker tells us about a message of our own: a receipt or a notice."""
+        """Whether the broker tells us about a message of our own: a receipt, a notice, an act of its operators."""
         return self.type.startswith(_RECEIPTS)
 
 
@@ -87,8 +88,8 @@ def event_of(fields: Mapping[str, object], verbatim: bytes) -> Event:
 
 
 def party_path(party: str) -> str:
-    """A party as an event names it: ``/partners/451300``."""
-    return f"/partners/{party}"
+    """A party as an event names it: ``/partners/451300``; ``/tongban``, which finds a complaint's city itself."""
+    return f"/{BROKER}" if party == BROKER else f"/partners/{party}"
 
 
 def _text(fields: Mapping[str, object], name: str) -> str:

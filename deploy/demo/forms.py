@@ -15,6 +15,7 @@ from typing import Final
 
 import orjson
 
+from deploy.demo.leaflets import sheet
 from deploy.demo.records import CaseRow
 
 Form = dict[str, object]
@@ -42,42 +43,25 @@ class Applicant:
         return cls(name=fields["name"], id_number=fields["id_number"], phone=fields["phone"])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sheet:
-    """What the hall's leaflet (办事指南) says of an item. ``by_courier``: the result is a paper that is sent."""
-
-    name: str
-    licence: str
-    promised_days: int
-    materials: tuple[str, ...]
-    by_courier: bool = False
-
-
-SHEETS: Final[Mapping[str, Sheet]] = {
-    "xinshenger-ruhu": Sheet(
-        name="新生儿入户",
-        licence="常住人口登记卡",
-        promised_days=3,
-        materials=("出生医学证明", "父亲身份证", "结婚证"),
-        by_courier=True,
-    ),
-    "yidi-jiuyi-beian": Sheet(
-        name="异地就医结算备案", licence="异地就医备案回执", promised_days=0, materials=("备案申请表",)
-    ),
-    "huji-zhengming": Sheet(name="户籍证明", licence="户籍证明", promised_days=1, materials=("居民身份证",)),
-    "wufanzui-zhengming": Sheet(
-        name="无犯罪记录证明", licence="无犯罪记录证明", promised_days=3, materials=("居民身份证",)
-    ),
-}
 _MISSING: Final = "母亲户口页"
 _SUPPLEMENT_CODE: Final = "M04"
 _SUPPLEMENT_DAYS: Final = 5
 _PDF: Final = "application/pdf"
 
 
-def form(type_: str, case: CaseRow, at: str) -> Form:
-    """The data of one message of a case, said at the moment ``at`` (RFC 3339). The same arguments, the same data."""
-    return _FORMS[type_](case, at)
+def form(
+    type_: str, case: CaseRow, at: str, *, nth: int = 0, fields: Mapping[str, object] | None = None
+) -> Form:
+    """The data of one message of a case, said at the moment ``at`` (RFC 3339). The same arguments, the same data.
+
+    ``nth`` counts the messages of this type that were said on the case before; ``fields`` replace the form's own.
+    A type that the office has no form for is ``fields`` alone. Raises ValueError for an item without a leaflet.
+    """
+    if type_ == "case.step-completed":
+        made = _step_completed(case, at, nth)
+    else:
+        made = _FORMS[type_](case, at) if type_ in _FORMS else {}
+    return {**made, **(fields or {})}
 
 
 def courier_number(event: bytes) -> str:
@@ -87,28 +71,43 @@ def courier_number(event: bytes) -> str:
     return number if isinstance(number, str) else ""
 
 
-def application(case: CaseRow, at: str, applicant: Applicant) -> Form:
-    """The data of ``case.submitted``. Raises ValueError for an item that the hall has no leaflet for."""
-    if case.item not in SHEETS:
-        raise ValueError(f"item: expected one of {', '.join(SHEETS)}")
-    sheet = SHEETS[case.item]
-    return {
-        "item_name": sheet.name,
+def application(
+    case: CaseRow, at: str, applicant: Applicant, fields: Mapping[str, object] | None = None
+) -> Form:
+    """The data of ``case.submitted``; ``fields`` are added to it, those of ``sealed`` into the papers.
+
+    Raises ValueError for an item that the hall has no leaflet for.
+    """
+    leaflet = sheet(case.item)
+    days = leaflet.days(case.item_class)
+    more = dict(fields or {})
+    papers = more.pop("sealed", {})
+    assert isinstance(papers, dict)
+    made: Form = {
+        "item_name": leaflet.name,
         "mode": case.mode,
-        "title": sheet.name,
+        "title": leaflet.name,
         "submitted_at": at,
         "collected_by": "跨省通办专窗" if case.mode == "collected" else None,
         "agent": False,
-        "materials": len(sheet.materials),
-        "promised_note": f"{sheet.promised_days} 个工作日内办结" if sheet.promised_days else "即时办结",
+        "materials": len(leaflet.materials),
+        "promised_note": f"{days} 个工作日内办结" if days else "即时办结",
         "note": None,
-        "sealed": {
-            "applicant": applicant.to_json(),
-            "agent": None,
-            "documents": [_document("name", name, case) for name in sheet.materials],
-            "form": {},
-        },
     }
+    if case.item_class:
+        made["item_class"] = case.item_class
+    sealed = {
+        "applicant": applicant.to_json(),
+        "agent": None,
+        "documents": [_document("name", name, case) for name in leaflet.materials],
+        "form": {},
+    }
+    return {**made, **more, "sealed": {**sealed, **papers}}
+
+
+def complaint(at: str, *, subject: str, channel: str, about: str | None) -> Form:
+    """The data of ``complaint.filed``. ``channel``: window, hotline, online or other."""
+    return {"filed_at": at, "subject": subject, "channel": channel, "about_case": about, "answer_by": None}
 
 
 def _supplement_requested(_: CaseRow, at: str) -> Form:
@@ -136,18 +135,20 @@ def _supplemented(case: CaseRow, at: str) -> Form:
 def _accepted(case: CaseRow, at: str) -> Form:
     return {
         "accepted_on": at[:10],
-        "promised_days": SHEETS[case.item].promised_days,
+        "promised_days": sheet(case.item).days(case.item_class),
         "responsible_number": case.number,
         "department": "综合受理窗口",
     }
 
 
-def _step_completed(_: CaseRow, at: str) -> Form:
+def _step_completed(case: CaseRow, at: str, nth: int) -> Form:
+    steps = sheet(case.item).steps
+    code, name = steps[min(nth, len(steps) - 1)]
     return {
         "completed_at": at,
-        "step": "SPCL",
-        "step_name": "审核",
-        "department": "户政",
+        "step": code,
+        "step_name": name,
+        "department": "审批股",
         "result": "审核通过",
     }
 
@@ -157,28 +158,80 @@ def _decided(_: CaseRow, at: str) -> Form:
 
 
 def _result_issued(case: CaseRow, at: str) -> Form:
-    sheet = SHEETS[case.item]
+    leaflet = sheet(case.item)
     return {
         "issued_at": at,
-        "licence_name": sheet.licence,
+        "licence_name": leaflet.licence,
         "licence_number": case.number,
-        "documents": [_document("title", sheet.licence, case)],
-        "courier_company": "顺丰速运" if sheet.by_courier else None,
-        "courier_number": f"SF{_digits(case.number)}" if sheet.by_courier else None,
+        "documents": [_document("title", leaflet.licence, case)],
+        "courier_company": "顺丰速运" if leaflet.by_courier else None,
+        "courier_number": f"SF{_digits(case.number)}" if leaflet.by_courier else None,
     }
 
 
 def _delivered(case: CaseRow, at: str) -> Form:
-    by_courier = SHEETS[case.item].by_courier
-    return {"delivered_at": at, "method": "courier" if by_courier else "electronic"}
+    return {"delivered_at": at, "method": "courier" if sheet(case.item).by_courier else "electronic"}
 
 
-def _rated(_: CaseRow, at: str) -> Form:
-    return {"score": 5, "rated_at": at, "channel": "短信", "tags": ["免跑腿"]}
+def _rated(case: CaseRow, at: str) -> Form:
+    tags = ["免跑腿"] if case.score > 2 else ["等待时间长"]
+    return {"score": case.score, "rated_at": at, "channel": "短信", "tags": tags}
+
+
+def _rectified(_: CaseRow, at: str) -> Form:
+    return {"rectified_at": at, "measures": "已增设窗口并致歉", "called_back": True}
+
+
+def _rating_appealed(_: CaseRow, at: str) -> Form:
+    return {"appealed_at": at, "reason": "评价内容与本件无关，提请核实"}
 
 
 def _urged(_: CaseRow, at: str) -> Form:
     return {"urged_at": at, "reason": "申请人询问进度"}
+
+
+def _withdrawn(_: CaseRow, at: str) -> Form:
+    return {"withdrawn_at": at, "reason": "申请人要求撤回"}
+
+
+def _refused(_: CaseRow, at: str) -> Form:
+    return {"refused_at": at, "reason": "材料不符", "legal_basis": "行政许可法第三十二条", "remedy": None}
+
+
+def _fee_requested(case: CaseRow, at: str) -> Form:
+    leaflet = sheet(case.item)
+    return {
+        "requested_at": at,
+        "notice_number": notice_number(case.case),
+        "amount_fen": leaflet.fee_fen,
+        "purpose": leaflet.fee_for,
+        "legal_basis": leaflet.fee_basis,
+        "payee": "国库集中收付中心",
+    }
+
+
+def _fee_paid(case: CaseRow, at: str) -> Form:
+    return {
+        "paid_at": at,
+        "notice_number": notice_number(case.case),
+        "amount_fen": sheet(case.item).fee_fen,
+        "treasury_reference": f"GK{_digits(case.case)}",
+        "channel": "银行转账",
+    }
+
+
+def _complaint_answered(_: CaseRow, at: str) -> Form:
+    return {
+        "answered_at": at,
+        "finding": "partly_upheld",
+        "answer": "经核实，已补告知办理进度并致歉",
+        "measures": "明确专人跟进",
+    }
+
+
+def notice_number(case: str) -> str:
+    """The number of a case's payment notice (缴费通知单号)."""
+    return f"JF{_digits(case)}"
 
 
 def _document(label: str, name: str, case: CaseRow) -> Form:
@@ -197,10 +250,16 @@ _FORMS: Final[Mapping[str, Callable[[CaseRow, str], Form]]] = {
     "case.supplement-requested": _supplement_requested,
     "case.supplemented": _supplemented,
     "case.accepted": _accepted,
-    "case.step-completed": _step_completed,
     "case.decided": _decided,
     "case.result-issued": _result_issued,
     "case.delivered": _delivered,
     "case.rated": _rated,
+    "case.rectified": _rectified,
+    "case.rating-appealed": _rating_appealed,
     "case.urged": _urged,
+    "case.withdrawn": _withdrawn,
+    "case.refused": _refused,
+    "fee.requested": _fee_requested,
+    "fee.paid": _fee_paid,
+    "complaint.answered": _complaint_answered,
 }

@@ -22,7 +22,7 @@ from deploy.demo.hall import Hall, Repeated, Taken
 from deploy.demo.ledger import Ledger
 from deploy.demo.office import Rejection
 
-_BODY_BYTES = 2 * 1024 * 1024
+BODY_BYTES = 2 * 1024 * 1024
 _RETRY_AFTER_S = 1
 
 
@@ -38,11 +38,9 @@ class Inbox:
         self._verify = verify
         self._on_repeat = on_repeat
 
-    def application(self) -> web.Application:
-        """The endpoint as an aiohttp application."""
-        application = web.Application(client_max_size=_BODY_BYTES)
-        application.router.add_post("/inbox", self.receive)
-        return application
+    def routes(self, prefix: str = "") -> list[web.RouteDef]:
+        """The endpoint's route; halls that share a process differ by ``prefix``."""
+        return [web.post(prefix + "/inbox", self.receive)]
 
     async def receive(self, request: web.Request) -> web.Response:
         """One delivery. Every arrival is recorded, whatever becomes of it."""

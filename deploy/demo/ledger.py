@@ -43,7 +43,8 @@ CREATE TABLE IF NOT EXISTS cases (
     role TEXT NOT NULL, counterpart TEXT NOT NULL, item TEXT NOT NULL, mode TEXT NOT NULL,
     stage TEXT NOT NULL,                     -- where our own state machine stands
     code TEXT NOT NULL,                      -- our own code for it
-    opened_at TEXT NOT NULL, updated_at TEXT NOT NULL
+    opened_at TEXT NOT NULL, updated_at TEXT NOT NULL,
+    item_class TEXT NOT NULL, manner TEXT NOT NULL, score INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS steps (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -70,7 +71,8 @@ SELECT seq, webhook_id, source, id, type, "case", correlation, digest, attempt, 
 """
 _ATTEMPTS: Final = "SELECT seq, webhook_id, attempt, answer, note, at FROM attempts"
 _CASES: Final = """
-SELECT number, "case", role, counterpart, item, mode, stage, code, opened_at, updated_at FROM cases
+SELECT number, "case", role, counterpart, item, mode, stage, code, opened_at, updated_at, item_class, manner, score
+FROM cases
 """
 _STEPS: Final = "SELECT seq, number, type, code, said, at FROM steps"
 _SENT: Final = """
@@ -145,7 +147,7 @@ class Ledger:
         """Open a case, or move one on."""
         self._connection.execute(
             "INSERT INTO cases VALUES (:number, :case, :role, :counterpart, :item, :mode, :stage, :code,"
-            " :opened_at, :updated_at) ON CONFLICT (number) DO UPDATE SET stage = excluded.stage,"
+            " :opened_at, :updated_at, :item_class, :manner, :score) ON CONFLICT (number) DO UPDATE SET stage = excluded.stage,"
             " code = excluded.code, updated_at = excluded.updated_at",
             asdict(row),
         )
@@ -170,10 +172,12 @@ class Ledger:
             (message_id, type_, case, letter, at),
         )
 
-    def next_queued(self) -> Queued | None:
-        """The oldest message that has no answer yet: what we say is said in the order in which it was queued."""
-        row = self._one("SELECT id, letter, body FROM sent WHERE state = 'queued' ORDER BY seq LIMIT 1")
-        return Queued(**row) if row else None
+    def next_queued(self, most: int = 1) -> list[Queued]:
+        """The oldest messages without an answer yet: what we say is said in the order in which it was queued."""
+        rows = self._connection.execute(
+            "SELECT id, letter, body FROM sent WHERE state = 'queued' ORDER BY seq LIMIT ?", (most,)
+        )
+        return [Queued(**row) for row in rows]
 
     def body(self, message_id: str) -> bytes | None:
         """The exact bytes that a message was first submitted with."""

@@ -24,7 +24,8 @@ from deploy.demo.events import TYPE_PREFIX, party_path
 class Letter:
     """One message to be said. ``type`` without ``cn.tongban.``; ``time`` RFC 3339 with an offset.
 
-    ``answers`` is ``<partner>/<id>`` of the message that this one answers.
+    ``answers`` is ``<partner>/<id>`` of the message that this one answers. ``item`` and ``mode`` may be empty:
+    a complaint need not name them.
     """
 
     id: str
@@ -161,9 +162,7 @@ def _envelope(partner: str, letter: Letter) -> dict[str, object]:
         "time": letter.time,
         "subject": letter.case,
         "destination": party_path(letter.destination),
-        "item": letter.item,
-        "mode": letter.mode,
     }
-    if letter.answers is not None:
-        event["correlationid"] = letter.answers
+    optional = {"item": letter.item, "mode": letter.mode, "correlationid": letter.answers}
+    event.update({name: value for name, value in optional.items() if value})
     return event

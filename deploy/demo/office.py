@@ -2,91 +2,33 @@
 
 What the exchange calls ``case.accepted`` one city files as ``SL`` and the next as ``3``: there is no national
 code set, so each office keeps its own and translates at its door. How the office works on an item is one
-table below: standing here and hearing this, it says that and stands there.
+table (``procedures.py``): standing here and hearing this, it says that and stands there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Final
+from dataclasses import dataclass, field, replace
 
 from deploy.demo.events import Event
+from deploy.demo.leaflets import sheet
+from deploy.demo.procedures import BY_HAND, NEW, OPENS, PART, Fields, Procedure, Role, Rule, rule_of
 from deploy.demo.records import CaseRow
 
-
-class Role(StrEnum):
-    """Which side of a case a city is on."""
-
-    OPENING = "opening"
-    """收件地: took the application in."""
-    RESPONSIBLE = "responsible"
-    """业务属地: decides."""
-
-
-class Procedure(StrEnum):
-    """How a responsible office handles an item."""
-
-    SUPPLEMENT = "supplement"
-    """Asks once for what is missing (一次性告知), then decides."""
-    REVIEW = "review"
-    """Accepts, reviews, decides."""
-    INSTANT = "instant"
-    """秒批: rules decide within seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What the office says when it hears something, and where the case then stands."""
-
-    then: str
-    says: tuple[str, ...] = ()
-
-
-NEW: Final = "new"
-_RESULT = ("case.step-completed", "case.decided", "case.result-issued")
-
-_OPENING: Final[Mapping[tuple[str, str], Rule]] = {
-    ("submitted", "case.supplement-requested"): Rule("supplemented", ("case.supplemented",)),
-    ("submitted", "case.accepted"): Rule("accepted"),
-    ("supplemented", "case.accepted"): Rule("accepted"),
-    ("submitted", "case.refused"): Rule("refused"),
-    ("supplemented", "case.refused"): Rule("refused"),
-    ("accepted", "case.step-completed"): Rule("accepted"),
-    ("accepted", "case.decided"): Rule("decided"),
-    ("decided", "case.result-issued"): Rule("closed", ("case.delivered", "case.rated")),
-}
-
-_RESPONSIBLE: Final[Mapping[Procedure, Mapping[tuple[str, str], Rule]]] = {
-    Procedure.SUPPLEMENT: {
-        (NEW, "case.submitted"): Rule("supplement-requested", ("case.supplement-requested",)),
-        ("supplement-requested", "case.supplemented"): Rule("issued", ("case.accepted", *_RESULT)),
-    },
-    Procedure.REVIEW: {
-        (NEW, "case.submitted"): Rule("issued", ("case.accepted", *_RESULT)),
-    },
-    Procedure.INSTANT: {
-        (NEW, "case.submitted"): Rule("issued", ("case.accepted", "case.decided", "case.result-issued")),
-    },
-}
-
-_AFTERWARDS: Final[Mapping[tuple[str, str], Rule]] = {
-    ("issued", "case.delivered"): Rule("delivered"),
-    ("delivered", "case.rated"): Rule("closed"),
-}
-
-_ANY_STAGE: Final = frozenset({"case.urged"})
-"""What may be heard at any stage of an open case and moves nothing."""
+__all__ = ["NEW", "Office", "Procedure", "Reaction", "Rejection", "Role"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reaction:
-    """What the office made of an event: the case as it now stands, and what is to be said, in order."""
+    """What the office made of an event: the case as it now stands, and what is to be said, in order.
+
+    ``fields`` is what this office says otherwise than its forms, by message type.
+    """
 
     case: CaseRow
     heard_code: str
     says: tuple[str, ...]
+    fields: Mapping[str, Fields]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,31 +41,56 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Office:
-    """One city's office. ``codes`` is its own code table; ``procedures`` how it handles each item that it handles."""
+    """One city's office. ``codes`` is its own code table; ``procedures`` how it handles each item that it handles.
+
+    ``promises``: working days by item, where an agreement promises other than the leaflet.
+    """
 
     city: str
     codes: Mapping[str, str]
     procedures: Mapping[str, Procedure]
+    promises: Mapping[str, int] = field(default_factory=dict)
 
     def code(self, type_: str) -> str:
         """Our own code for a message type; 0 is what our forms print for "no code"."""
         return self.codes.get(type_, "0")
 
-    def hear(self, known: CaseRow | None, event: Event, *, number: str, at: str) -> Reaction | Rejection:
-        """React to an event on a case. ``number`` is ours for the case, should it be new here."""
-        case = known or self._file(event, number, at)
+    def hear(
+        self, known: CaseRow | None, event: Event, *, number: str, at: str, parent: CaseRow | None = None
+    ) -> Reaction | Rejection:
+        """React to an event on a case. ``number`` is ours for the case, should it be new here.
+
+        ``parent``: our own case that the event's case is a part of, if it is one.
+        """
+        case = known or self._file(event, number, at) or _part(parent, event, at)
         if case is None:
             return Rejection(code="case-not-here", detail=f"{event.case} 未在本厅立案")
-        rule = self._rule(case, event.type)
+        rule = rule_of(case, event.type, self.procedures.get(case.item))
         if rule is None:
             handled = case.role == Role.OPENING or case.item in self.procedures
             why = f"办件处于 {case.stage}，不接受 {event.type}" if handled else f"本厅不办理事项 {case.item}"
             return Rejection(code="state-illegal" if handled else "item-not-handled", detail=why)
-        code = self.code(rule.says[-1] if rule.says else event.type)
+        says = _each_step(rule, case)
+        fields = dict(rule.fields)
+        if "case.accepted" in says and case.item in self.promises:
+            fields["case.accepted"] = {"promised_days": self.promises[case.item]}
+        code = self.code(says[-1] if says else event.type)
         moved = replace(case, stage=rule.then, code=code, updated_at=at)
-        return Reaction(case=moved, heard_code=self.code(event.type), says=rule.says)
+        return Reaction(case=moved, heard_code=self.code(event.type), says=says, fields=fields)
 
-    def open(self, *, number: str, to: str, item: str, mode: str, at: str) -> CaseRow:
+    def open(
+        self,
+        *,
+        number: str,
+        to: str,
+        item: str,
+        mode: str,
+        at: str,
+        type_: str = "case.submitted",
+        item_class: str = "",
+        manner: str = "usual",
+        score: int = 5,
+    ) -> CaseRow:
         """A case that our own window opens, addressed to the city that decides."""
         return CaseRow(
             number=number,
@@ -132,34 +99,64 @@ class Office:
             counterpart=to,
             item=item,
             mode=mode,
-            stage="submitted",
-            code=self.code("case.submitted"),
+            stage=type_.rpartition(".")[2],
+            code=self.code(type_),
             opened_at=at,
             updated_at=at,
+            item_class=item_class,
+            manner=manner,
+            score=score,
         )
 
+    def said(self, case: CaseRow, type_: str, at: str) -> CaseRow:
+        """The case after staff have said something on it at the window."""
+        moves = case.manner == BY_HAND or type_ == "case.withdrawn"
+        stage = type_.rpartition(".")[2] if moves else case.stage
+        return replace(case, stage=stage, code=self.code(type_), updated_at=at)
+
     def _file(self, event: Event, number: str, at: str) -> CaseRow | None:
-        if event.type != "case.submitted" or event.item is None or event.mode is None:
+        opens = event.type == "complaint.filed" or (event.item is not None and event.mode is not None)
+        if event.type not in OPENS or not opens:
             return None
+        item = event.item or ""
+        item_class = event.data.get("item_class")
+        by_hand = self.procedures.get(item) is Procedure.BY_HAND
         return CaseRow(
             number=number,
             case=event.case,
             role=Role.RESPONSIBLE,
             counterpart=event.source,
-            item=event.item,
-            mode=event.mode,
+            item=item,
+            mode=event.mode or "",
             stage=NEW,
             code=self.code(event.type),
             opened_at=at,
             updated_at=at,
+            item_class=item_class if isinstance(item_class, str) else "",
+            manner=BY_HAND if by_hand else "usual",
         )
 
-    def _rule(self, case: CaseRow, type_: str) -> Rule | None:
-        if type_ in _ANY_STAGE and case.stage != NEW:
-            return Rule(case.stage)
-        if case.role == Role.OPENING:
-            return _OPENING.get((case.stage, type_))
-        procedure = self.procedures.get(case.item)
-        if procedure is None:
-            return None
-        return _RESPONSIBLE[procedure].get((case.stage, type_)) or _AFTERWARDS.get((case.stage, type_))
+
+def _part(parent: CaseRow | None, event: Event, at: str) -> CaseRow | None:
+    """A part of a case that we opened: its authority speaks to us, and so we file it beside its parent."""
+    if parent is None or parent.role != Role.OPENING:
+        return None
+    return replace(
+        parent,
+        number=parent.number + PART + event.case.partition(PART)[2],
+        case=event.case,
+        counterpart=event.source,
+        item=event.item or parent.item,
+        stage="submitted",
+        opened_at=at,
+        updated_at=at,
+    )
+
+
+def _each_step(rule: Rule, case: CaseRow) -> tuple[str, ...]:
+    """What the rule says, with ``case.step-completed`` once for each review step of the item's leaflet."""
+    if "case.step-completed" not in rule.says:
+        return rule.says
+    where = rule.says.index("case.step-completed")
+    steps = len(sheet(case.item).steps)
+    return (*rule.says[:where], *["case.step-completed"] * steps, *rule.says[where + 1 :])

@@ -37,7 +37,11 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseRow:
-    """One case as this city keeps it: own number, own code, own stage."""
+    """One case as this city keeps it: own number, own code, own stage.
+
+    ``item_class``: the class within the item, where it has classes. ``manner`` ``by-hand``: staff say what is
+    to be said on it, the office only files. ``score``: what the citizen will say of it (好差评).
+    """
 
     number: str
     case: str
@@ -49,6 +53,9 @@ class CaseRow:
     code: str
     opened_at: str
     updated_at: str
+    item_class: str = ""
+    manner: str = "usual"
+    score: int = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deploy.demo.client import Accepted, Answer, Exchange, ExchangeAway, Later, Refused
@@ -30,13 +31,19 @@ class Backoff:
 
 
 class Sender:
-    """Submits what the ledger has queued. ``pace_s`` is how long the office takes over each letter."""
+    """Submits what the ledger has queued, ``batch`` letters at once at most.
 
-    def __init__(self, ledger: Ledger, exchange: Exchange, events: Events, *, pace_s: float) -> None:
+    ``pace_s`` is how long the office takes over what it sends.
+    """
+
+    def __init__(
+        self, ledger: Ledger, exchange: Exchange, events: Events, *, pace_s: float, batch: int = 1
+    ) -> None:
         self._ledger = ledger
         self._exchange = exchange
         self._events = events
         self._pace_s = pace_s
+        self._batch = batch
         self._something_queued = asyncio.Event()
 
     def wake(self) -> None:
@@ -48,15 +55,16 @@ class Sender:
         backoff = Backoff()
         while True:
             self._something_queued.clear()
-            queued = self._ledger.next_queued()
-            if queued is None:
+            queued = self._ledger.next_queued(self._batch)
+            if not queued:
                 await self._something_queued.wait()
                 continue
-            if queued.body is None:
+            if queued[0].body is None:
                 await asyncio.sleep(self._pace_s)
-            answer = await self._submit(queued)
-            if isinstance(answer, Later):
-                await asyncio.sleep(backoff.wait_s(answer.after_s))
+            answers = await self._submit(queued)
+            later = [answer for answer in answers if isinstance(answer, Later)]
+            if later:
+                await asyncio.sleep(backoff.wait_s(later[0].after_s))
             else:
                 backoff = Backoff()
 
@@ -70,15 +78,23 @@ class Sender:
             self._note(message_id, answer)
         return answer
 
-    async def _submit(self, queued: Queued) -> Answer:
+    async def _submit(self, queued: Sequence[Queued]) -> list[Answer]:
         try:
-            body = queued.body or await self._built(queued)
+            bodies = [each.body or await self._built(each) for each in queued]
         except ExchangeAway as fault:
-            answer: Answer = Later(status=None, code="unreachable", detail=str(fault))
+            answers: list[Answer] = [
+                Later(status=None, code="unreachable", detail=str(fault)) for _ in queued
+            ]
         else:
-            answer = await self._exchange.submit(queued.id, body)
-        self._note(queued.id, answer)
-        return answer
+            answers = await self._sent(queued, bodies)
+        for each, answer in zip(queued, answers, strict=True):
+            self._note(each.id, answer)
+        return answers
+
+    async def _sent(self, queued: Sequence[Queued], bodies: Sequence[bytes]) -> list[Answer]:
+        if len(queued) == 1:
+            return [await self._exchange.submit(queued[0].id, bodies[0])]
+        return await self._exchange.submit_all([each.id for each in queued], bodies)
 
     async def _built(self, queued: Queued) -> bytes:
         body = await self._events.body(Letter.from_bytes(queued.letter))

@@ -13,7 +13,8 @@ from aiohttp import web
 from deploy.demo.client import Accepted, Answer, Later, Refused
 from deploy.demo.faults import Faults
 from deploy.demo.forms import Applicant
-from deploy.demo.hall import Hall
+from deploy.demo.hall import Hall, Ticket, Wish, Word
+from deploy.demo.office import Procedure
 
 Repeat = Callable[[str], Awaitable[Answer | None]]
 
@@ -26,31 +27,64 @@ class Window:
         self._faults = faults
         self._repeat = repeat
 
-    def application(self) -> web.Application:
-        """The window as an aiohttp application."""
-        application = web.Application()
-        application.router.add_get("/health", self._health)
-        application.router.add_post("/cases", self._open_case)
-        application.router.add_post("/cases/{number}/urge", self._urge)
-        application.router.add_post("/messages/{id}/repeat", self._repeat_message)
-        application.router.add_post("/faults/outage", self._outage)
-        application.router.add_post("/faults/lost-answers", self._lost_answers)
-        return application
+    def routes(self, prefix: str = "") -> list[web.RouteDef]:
+        """The window's routes; halls that share a process differ by ``prefix``."""
+        return [
+            web.get(prefix + "/health", self._health),
+            web.post(prefix + "/cases", self._open_case),
+            web.post(prefix + "/cases/{number}/urge", self._urge),
+            web.post(prefix + "/complaints", self._complain),
+            web.post(prefix + "/letters", self._say),
+            web.post(prefix + "/procedures", self._handle),
+            web.post(prefix + "/messages/{id}/repeat", self._repeat_message),
+            web.post(prefix + "/faults/outage", self._outage),
+            web.post(prefix + "/faults/lost-answers", self._lost_answers),
+        ]
 
     async def _health(self, request: web.Request) -> web.Response:
         return _json(200, {"away": self._faults.away, "method": request.method})
 
     async def _open_case(self, request: web.Request) -> web.Response:
-        """``{"to", "item", "mode", "applicant": {name, id_number, phone}}`` → ``{"number"}``."""
+        """``{"to", "item", "mode", "applicant": {name, id_number, phone}, …}`` (:class:`Wish`) → ``{"number"}``."""
         try:
-            wish = await _object(request)
-            applicant = Applicant.from_json(wish.get("applicant"))
-            number = self._hall.open_case(
-                to=_text(wish, "to"), item=_text(wish, "item"), mode=_text(wish, "mode"), applicant=applicant
-            )
+            number = self._hall.open_case(_wish(await _object(request)))
         except ValueError as fault:
             return _json(400, {"detail": str(fault)})
         return _json(201, {"number": number})
+
+    async def _complain(self, request: web.Request) -> web.Response:
+        """``{"subject", "channel", "about"?, "to"?}`` (:class:`Ticket`) → ``{"number"}``."""
+        try:
+            fields = await _object(request)
+            ticket = Ticket(
+                subject=_text(fields, "subject"),
+                channel=_text(fields, "channel"),
+                about=_perhaps(fields, "about"),
+                to=_perhaps(fields, "to"),
+            )
+        except ValueError as fault:
+            return _json(400, {"detail": str(fault)})
+        return _json(201, {"number": self._hall.complain(ticket)})
+
+    async def _say(self, request: web.Request) -> web.Response:
+        """``{"letters": [{"type", "case", "fields"?, "to"?, "item"?}]}``: the staff's own words → ``{"ids"}``."""
+        try:
+            letters = (await _object(request)).get("letters")
+            if not isinstance(letters, list) or not letters:
+                raise ValueError("letters: expected a list")
+            identities = self._hall.say(*(_word(each) for each in letters))
+        except ValueError as fault:
+            return _json(400, {"detail": str(fault)})
+        return _json(201, {"ids": identities})
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        """``{"item", "procedure"}``: from now on the hall handles the item so."""
+        try:
+            wish = await _object(request)
+            self._hall.handle(_text(wish, "item"), Procedure(_text(wish, "procedure")))
+        except ValueError as fault:
+            return _json(400, {"detail": str(fault)})
+        return _json(200, {})
 
     async def _urge(self, request: web.Request) -> web.Response:
         number = request.match_info["number"]
@@ -92,6 +126,45 @@ async def _object(request: web.Request) -> dict[str, object]:
     if not isinstance(fields, dict):
         raise ValueError("expected an object")
     return fields
+
+
+def _wish(fields: dict[str, object]) -> Wish:
+    score = fields.get("score", 5)
+    if not isinstance(score, int) or not 1 <= score <= 5:
+        raise ValueError("score: expected 1 to 5")
+    return Wish(
+        to=_text(fields, "to"),
+        item=_text(fields, "item"),
+        mode=_text(fields, "mode"),
+        applicant=Applicant.from_json(fields.get("applicant")),
+        item_class=_perhaps(fields, "item_class") or "",
+        manner=_perhaps(fields, "manner") or "usual",
+        score=score,
+        fields=_table(fields, "fields"),
+    )
+
+
+def _word(letter: object) -> Word:
+    if not isinstance(letter, dict):
+        raise ValueError("letters: expected objects")
+    return Word(
+        type=_text(letter, "type"),
+        case=_text(letter, "case"),
+        fields=_table(letter, "fields"),
+        to=_perhaps(letter, "to"),
+        item=_perhaps(letter, "item") or "",
+    )
+
+
+def _perhaps(fields: dict[str, object], name: str) -> str | None:
+    return _text(fields, name) if fields.get(name) else None
+
+
+def _table(fields: dict[str, object], name: str) -> dict[str, object]:
+    value = fields.get(name, {})
+    if not isinstance(value, dict):
+        raise ValueError(f"{name}: expected an object")
+    return value
 
 
 def _text(fields: dict[str, object], name: str) -> str:

@@ -180,7 +180,10 @@ def test_a_bundle_whose_parts_could_never_all_open_is_refused(lines: str, parts:
 
 def test_a_bundle_is_read_with_its_parts_in_order() -> None:
     parts = PART.format(name="chusheng", after="") + PART.format(name="luohu", after='"chusheng"')
-    documents = {**DOCUMENTS, **{path: text for path, text in bundle(parts=parts).items() if text is not None}}
+    documents = {
+        **DOCUMENTS,
+        **{path: text for path, text in bundle(parts=parts).items() if text is not None},
+    }
     read = read_directory(documents).bundles["newborn-hukou"]
     assert [(part.name, part.after) for part in read.parts] == [("chusheng", ()), ("luohu", ("chusheng",))]
     assert read.answer == "broker"

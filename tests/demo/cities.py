@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
 
-from deploy.demo.cast import Prepared, perform, prepare
+from deploy.demo.cast import LEAD, Prepared, perform, prepare
 from deploy.demo.stage import Stage
 from tests.demo.fake_exchange import FakeExchange, Faults
 
@@ -30,8 +30,10 @@ class Town:
 
 
 @asynccontextmanager
-async def a_town(folder: Path, faults: Faults | None = None) -> AsyncIterator[Town]:
-    prepared = prepare(folder)
+async def a_town(
+    folder: Path, faults: Faults | None = None, cast: Sequence[str] = LEAD
+) -> AsyncIterator[Town]:
+    prepared = prepare(folder, cast)
     async with AsyncExitStack() as stack:
         exchange = await stack.enter_async_context(
             FakeExchange(prepared.directory, faults or Faults()).serving()

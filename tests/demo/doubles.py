@@ -9,7 +9,7 @@ import orjson
 
 from deploy.demo.events import Event, event_of
 from deploy.demo.forms import Applicant
-from deploy.demo.hall import Hall
+from deploy.demo.hall import Hall, Wish
 from deploy.demo.ledger import Ledger
 from deploy.demo.office import Office, Procedure
 from deploy.demo.records import CaseRow
@@ -29,8 +29,18 @@ def an_office(city: str = "430423") -> Office:
         "xinshenger-ruhu": Procedure.SUPPLEMENT,
         "huji-zhengming": Procedure.REVIEW,
         "yidi-jiuyi-beian": Procedure.INSTANT,
+        "budongchan-diya": Procedure.FEE,
+        "shebaoka-shenling": Procedure.REFUSE,
+        "gongjijin-tuixiu": Procedure.DENY,
+        "gongchang-xuke": Procedure.BY_HAND,
+        "yanglao-zhuanyi": Procedure.REVIEW,
     }
-    return Office(city=city, codes=CODES, procedures=procedures)
+    return Office(city=city, codes=CODES, procedures=procedures, promises={"yanglao-zhuanyi": 12})
+
+
+def a_wish(**changes: object) -> Wish:
+    facts = {"to": "430423", "item": "xinshenger-ruhu", "mode": "collected", "applicant": APPLICANT}
+    return Wish(**{**facts, **changes})  # type: ignore[arg-type]
 
 
 def a_hall(ledger: Ledger, city: str = "430423") -> Hall:
@@ -41,7 +51,7 @@ def a_ledger(folder: Path) -> Ledger:
     return Ledger(folder / "ledger.db")
 
 
-def a_case(**changes: str) -> CaseRow:
+def a_case(*, item_class: str = "", manner: str = "usual", score: int = 5, **changes: str) -> CaseRow:
     facts = {
         "number": "HS1-0001",
         "case": "451300/LB1-0001",
@@ -54,7 +64,7 @@ def a_case(**changes: str) -> CaseRow:
         "opened_at": AT,
         "updated_at": AT,
     }
-    return CaseRow(**{**facts, **changes})
+    return CaseRow(**{**facts, **changes}, item_class=item_class, manner=manner, score=score)
 
 
 def an_event_body(

@@ -125,41 +125,56 @@ class FakeExchange:
         if self.faults.refuse_first > 0:
             self.faults.refuse_first -= 1
             return _problem(503, "not-durable", "not now", {"retry-after": "0"})
+        if request.content_type == "application/cloudevents-batch+json":
+            return await self._take_batch(request, partner, body)
+        status, answer = await self._take_one(request.headers["webhook-id"], partner, body)
+        if self.faults.lose_first_answers > 0:
+            self.faults.lose_first_answers -= 1
+            assert request.transport is not None
+            request.transport.close()
+        return web.json_response(answer, status=status)
+
+    async def _take_batch(self, request: web.Request, partner: str, body: bytes) -> web.Response:
+        """The events are joined by commas and nothing else: each is taken as its sender wrote it."""
+        results = []
+        for raw in _split(body):
+            status, answer = await self._take_one(request.headers["webhook-id"], partner, raw)
+            results.append({**answer, "status": status})
+        every = all(result["status"] == 202 for result in results)
+        return web.json_response({"results": results}, status=202 if every else 207)
+
+    async def _take_one(self, webhook_id: str, partner: str, body: bytes) -> tuple[int, Event]:
         event = json.loads(body)
-        self.submitted.append(Submitted(request.headers["webhook-id"], body, event))
+        self.submitted.append(Submitted(webhook_id, body, event))
         if refusal := self._refusal(event, partner, body):
             return refusal
         duplicate = (partner, event["id"]) in self._known
         if not duplicate:
             self._known[partner, event["id"]] = body
             await self._route(event["destination"].rpartition("/")[2], self._as_delivered(event, body))
-        if self.faults.lose_first_answers > 0:
-            self.faults.lose_first_answers -= 1
-            assert request.transport is not None
-            request.transport.close()
-        accepted = {
+        return 202, {
             "id": event["id"],
             "case": event["subject"],
             "digest": _digest(body),
             "duplicate": duplicate,
         }
-        return web.json_response(accepted, status=202)
 
-    def _refusal(self, event: Event, partner: str, body: bytes) -> web.Response | None:
+    def _refusal(self, event: Event, partner: str, body: bytes) -> tuple[int, Event] | None:
         assert event["specversion"] == "1.0"
         assert event["source"] == f"/partners/{partner}"
         datetime.fromisoformat(event["time"])
         known = self._known.get((partner, event["id"]))
         if known not in (None, body):
-            return _problem(409, "message-id-reused", "other content under the same id")
+            return 409, _document("message-id-reused", "other content under the same id")
         if event["type"] != "cn.tongban.case.submitted" or self.faults.forget_agreements:
             return None
         destination = event["destination"].rpartition("/")[2]
         agreed = self._agreements.get(frozenset((partner, destination)))
-        if agreed and event["item"] in agreed["items"] and event["mode"] in agreed["modes"]:
+        ended = agreed is not None and agreed.get("until", date.max) < datetime.now(UTC).date()
+        if agreed and not ended and event["item"] in agreed["items"] and event["mode"] in agreed["modes"]:
             return None
-        return _problem(
-            422, "agreement-missing", "no agreement covers this case", allowed=["新生儿入户 collected"]
+        return 422, _document(
+            "agreement-missing", "no agreement covers this case", allowed=["新生儿入户 collected"]
         )
 
     def _signed(self, request: web.Request, partner: str, body: bytes) -> bool:
@@ -292,7 +307,7 @@ class FakeExchange:
         return web.json_response({"results": []})
 
     async def _schema(self, request: web.Request) -> web.Response:
-        for entry in _released():
+        for entry in reversed(_released()):  # the latest version of a subject stands last
             if entry["subject"] == request.match_info["subject"]:
                 text = (SCHEMAS / entry["file"]).read_text(encoding="utf-8")
                 return web.json_response(
@@ -329,8 +344,20 @@ def _digest(body: bytes) -> str:
     return f"sha-256:{hashlib.sha256(body).hexdigest()}"
 
 
-def _problem(
-    status: int, code: str, detail: str, headers: Mapping[str, str] | None = None, **facts: object
-) -> web.Response:
-    problem = {"type": f"/problems/{code}", "code": code, "detail": detail, **facts}
-    return web.json_response(problem, status=status, headers=headers)
+def _problem(status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.json_response(_document(code, detail), status=status, headers=headers)
+
+
+def _document(code: str, detail: str, **facts: object) -> Event:
+    return {"type": f"/problems/{code}", "code": code, "detail": detail, **facts}
+
+
+def _split(body: bytes) -> list[bytes]:
+    """The events of a batch, each verbatim."""
+    text, decoder = body.decode(), json.JSONDecoder()
+    events, at = [], 1
+    while at < len(text) - 1:
+        _, end = decoder.raw_decode(text, at)
+        events.append(text[at:end].encode())
+        at = end + 1
+    return events

@@ -8,24 +8,24 @@ import socket
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from deploy.demo.cast import CityEnded, Player, prepare, ready, start_city, stop_city, write_config
+from deploy.demo.hall import Word
 from deploy.demo.ledger import read_attempts, read_effects, read_sent
 from tests.demo.cities import Town, a_town, eventually
-from tests.demo.doubles import APPLICANT
+from tests.demo.doubles import APPLICANT, a_wish
 from tests.demo.fake_exchange import Faults
 
 LAIBIN, HENGSHAN, HENGYANG = "451300", "430423", "430400"
 
 
 async def newborn(town: Town) -> str:
-    return await town.stage.open_case(
-        LAIBIN, to=HENGSHAN, item="xinshenger-ruhu", mode="collected", applicant=APPLICANT
-    )
+    return await town.stage.open_case(LAIBIN, a_wish())
 
 
 def heard(town: Town, city: str, source: str) -> list[str]:
@@ -49,7 +49,10 @@ async def test_a_case_goes_its_whole_way_and_every_signature_holds(tmp_path: Pat
         assert "data" in by_city[f"/partners/{LAIBIN}"]
         assert "data_base64" in by_city[f"/partners/{HENGSHAN}"]
         assert {each.event["subject"] for each in town.exchange.submitted} == {case}
-        assert all(each.webhook_id.endswith(f"_{each.event['id']}") for each in town.exchange.submitted)
+        assert all(
+            each.webhook_id.endswith(f"_{each.event['id']}") or "_batch-" in each.webhook_id
+            for each in town.exchange.submitted
+        )
         answers = [
             each.event["correlationid"] for each in town.exchange.submitted if "correlationid" in each.event
         ]
@@ -62,7 +65,7 @@ async def test_submissions_go_on_with_the_same_bytes_until_there_is_a_yes(tmp_pa
         await eventually(lambda: heard(town, HENGSHAN, LAIBIN) == WHOLE_WAY)
         first = [each for each in town.exchange.submitted if each.event["id"].endswith("-submitted")]
         assert len(first) == 2
-        assert len({(each.webhook_id, each.body) for each in first}) == 1
+        assert len({each.body for each in first}) == 1
         sent = next(each for each in read_sent(town.ledger(LAIBIN)) if each.type == "case.submitted")
         assert (sent.state, sent.attempts, sent.duplicate) == ("accepted", 4, True)
 
@@ -96,9 +99,8 @@ async def test_a_killed_city_goes_on_where_it_was(tmp_path: Path) -> None:
 
 async def test_a_mailbox_is_pulled_in_order_and_acknowledged(tmp_path: Path) -> None:
     async with a_town(tmp_path) as town:
-        case = await town.stage.open_case(
-            HENGYANG, to="350200", item="yidi-jiuyi-beian", mode="online", applicant=APPLICANT
-        )
+        wish = a_wish(to="350200", item="yidi-jiuyi-beian", mode="online")
+        case = await town.stage.open_case(HENGYANG, wish)
         expected = ["case.submitted", "case.delivered", "case.rated"]
         await eventually(lambda: heard(town, "350200", HENGYANG) == expected)
         await eventually(lambda: len(town.exchange.mailbox_receipts) == 6)
@@ -112,9 +114,7 @@ async def test_a_mailbox_is_pulled_in_order_and_acknowledged(tmp_path: Path) -> 
 async def test_what_the_office_cannot_take_is_rejected_back(tmp_path: Path) -> None:
     async with a_town(tmp_path, Faults(forget_agreements=True)) as town:
         for to in ("350200", HENGSHAN):
-            await town.stage.open_case(
-                LAIBIN, to=to, item="wufanzui-zhengming", mode="online", applicant=APPLICANT
-            )
+            await town.stage.open_case(LAIBIN, a_wish(to=to, item="wufanzui-zhengming", mode="online"))
         await eventually(
             lambda: [each.receipt for each in read_sent(town.ledger(LAIBIN))] == ["rejected"] * 2
         )
@@ -133,7 +133,13 @@ async def test_the_windows_refuse_what_makes_no_sense(tmp_path: Path) -> None:
                 {"to": HENGSHAN, "item": "unknown", "mode": "online", "applicant": APPLICANT.to_json()},
                 400,
             ),
+            ("/cases", {**asdict(a_wish()), "score": 6}, 400),
             ("/cases/none/urge", {}, 404),
+            ("/complaints", {"subject": "迟迟未办"}, 400),
+            ("/letters", {"letters": []}, 400),
+            ("/letters", {"letters": ["urge"]}, 400),
+            ("/letters", {"letters": [{"type": "case.urged", "case": "451300/none"}]}, 400),
+            ("/procedures", {"item": "xinshenger-ruhu", "procedure": "guess"}, 400),
             ("/messages/none/repeat", {}, 404),
             ("/faults/outage", {"seconds": -1}, 400),
             ("/faults/lost-answers", {"count": "many"}, 400),
@@ -218,3 +224,43 @@ def _runs(pid: int) -> bool:
         return False
     status = Path(f"/proc/{pid}/stat")
     return not status.exists() or status.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+
+
+async def test_several_halls_share_a_process_and_nothing_else(tmp_path: Path) -> None:
+    cast = (LAIBIN, "430400", "430400-weijian", "430702", "430702-shichang")
+    async with a_town(tmp_path, cast=cast) as town:
+        assert set(town.processes) == {LAIBIN, "430400", "halls"}
+        wish = a_wish(to="430702-shichang", item="qiye-sheli", mode="online")
+        case = await town.stage.open_case("430702", wish)
+        await eventually(
+            lambda: heard(town, "430702-shichang", "430702") == ["case.submitted", *WHOLE_WAY[2:]]
+        )
+        assert {effect.case for effect in read_effects(town.ledger("430702-shichang"))} == {case}
+        assert read_effects(town.ledger("430400-weijian")) == []
+        secrets = {player(town, hall).folder.joinpath("signing.whsk").read_text() for hall in cast}
+        assert len(secrets) == len(cast)
+        assert town.exchange.signature_faults == 0
+
+
+async def test_what_is_queued_together_leaves_in_one_batch(tmp_path: Path) -> None:
+    async with a_town(tmp_path) as town:
+        case = await newborn(town)
+        await eventually(lambda: heard(town, HENGSHAN, LAIBIN) == WHOLE_WAY)
+        words = [
+            Word(type="case.urged", case=case, fields={"reason": reason}) for reason in ("一", "二", "三")
+        ]
+        said = await town.stage.say_together(LAIBIN, *words)
+        await eventually(lambda: heard(town, HENGSHAN, LAIBIN)[4:] == ["case.urged"] * 3)
+        batch = [each for each in town.exchange.submitted if each.event["id"] in said]
+        assert len({each.webhook_id for each in batch}) == 1
+        assert [each.event["id"] for each in batch] == said
+
+
+async def test_a_batch_is_answered_message_by_message(tmp_path: Path) -> None:
+    async with a_town(tmp_path, Faults(refuse_first=2)) as town:
+        case = await newborn(town)
+        unlisted = Word(type="case.submitted", case=case, fields={"note": "again"})
+        await town.stage.say_together(LAIBIN, Word(type="case.urged", case=case), unlisted)
+        await eventually(lambda: all(each.state != "queued" for each in read_sent(town.ledger(LAIBIN))))
+        states = {each.id.rpartition("-0001-")[2]: each.state for each in read_sent(town.ledger(LAIBIN))}
+        assert states["submitted"] == states["urged"] == "accepted"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from pathlib import Path
 
 import orjson
 import pytest
@@ -12,8 +13,10 @@ from broker.core.problems import Refusal
 from broker.log.codec import Codec
 from broker.log.schemas import SchemaSet
 from deploy.demo.client import RegisteredSchema
-from deploy.demo.forms import SHEETS, Form, application, courier_number, form
+from deploy.demo.forms import Form, application, complaint, courier_number, form, notice_number
+from deploy.demo.leaflets import sheet
 from deploy.demo.letters import AvroEvents, JsonEvents, Letter, message_id, subject_of
+from deploy.demo.roster import HERE
 from tests.demo.doubles import APPLICANT, AT, a_case
 
 SCHEMAS = SchemaSet.load()
@@ -29,7 +32,15 @@ TYPES = [
     "case.delivered",
     "case.rated",
     "case.urged",
+    "case.withdrawn",
+    "case.refused",
+    "case.rectified",
+    "case.rating-appealed",
+    "fee.requested",
+    "fee.paid",
+    "complaint.answered",
 ]
+ITEMS = sorted(path.stem for path in Path(str(HERE / "directory" / "items")).glob("*.toml"))
 
 
 class Registry:
@@ -51,7 +62,7 @@ def filled(type_: str, item: str = "xinshenger-ruhu") -> Form:
 
 
 def a_letter(type_: str) -> Letter:
-    case = a_case()
+    case = a_case(item="budongchan-diya")
     return Letter(
         id=message_id(case.number, type_, 0),
         type=type_,
@@ -61,13 +72,15 @@ def a_letter(type_: str) -> Letter:
         item=case.item,
         mode=case.mode,
         answers="451300/LB1-0001-submitted",
-        data=filled(type_),
+        data=filled(type_, case.item),
     )
 
 
 @pytest.mark.parametrize("type_", TYPES)
-@pytest.mark.parametrize("item", SHEETS)
+@pytest.mark.parametrize("item", [*ITEMS, "hunan-0001"])
 def test_every_form_fits_its_schema(type_: str, item: str) -> None:
+    if type_.startswith("fee.") and not sheet(item).fee_fen:
+        return  # no fee, no notice
     schema = SCHEMAS.latest(type_)
     assert schema is not None
     datum = CODEC.from_json(schema, filled(type_, item))
@@ -131,3 +144,52 @@ def test_ids_are_deterministic_and_count_what_repeats() -> None:
 def test_a_letter_survives_the_ledger() -> None:
     letter = a_letter("case.decided")
     assert Letter.from_bytes(letter.to_bytes()) == letter
+
+
+def test_what_is_told_beside_the_form_goes_along() -> None:
+    fields = {
+        "agent": True,
+        "acting": {"authority": "hall_helper", "office": "衡阳帮代办窗口"},
+        "route": ["430000-jiaotong", "360300-jiaotong"],
+        "envelope": {"company": "中国邮政速递", "number": "EMS1"},
+        "sealed": {"agent": {"name": "王帮办", "id_number": "430400190001010043", "authority": "委托书"}},
+    }
+    data = application(a_case(item="dajian-yunshu", mode="joint", item_class="II"), AT, APPLICANT, fields)
+    schema = SCHEMAS.latest("case.submitted")
+    assert schema is not None
+    datum = CODEC.from_json(schema, data)
+    assert not isinstance(datum, Refusal), datum
+    assert (data["item_class"], data["promised_note"]) == ("II", "即时办结")
+    assert isinstance(data["sealed"], dict)
+    assert data["sealed"]["applicant"] == APPLICANT.to_json()
+
+
+def test_a_complaint_fits_its_schema() -> None:
+    schema = SCHEMAS.latest("complaint.filed")
+    assert schema is not None
+    for about in ("451300/LB1-0001", None):
+        found = complaint(AT, subject="迟迟未办", channel="hotline", about=about)
+        datum = CODEC.from_json(schema, found)
+        assert not isinstance(datum, Refusal), datum
+
+
+def test_each_step_of_the_leaflet_has_its_turn() -> None:
+    case = a_case(item="yanglao-zhuanyi")
+    codes = [form("case.step-completed", case, AT, nth=nth)["step"] for nth in range(4)]
+    assert codes == ["CBPZ", "LXH", "JJZY", "JJZY"]
+
+
+def test_the_rating_is_the_citizens() -> None:
+    assert form("case.rated", a_case(score=2), AT)["score"] == 2
+
+
+def test_a_notices_number_is_the_cases_own() -> None:
+    case = a_case(item="budongchan-diya")
+    assert form("fee.requested", case, AT)["notice_number"] == notice_number(case.case)
+    assert form("fee.paid", case, AT)["notice_number"] == notice_number(case.case)
+    assert notice_number("451300/LB1-0002") != notice_number(case.case)
+
+
+def test_an_item_without_a_leaflet_is_named() -> None:
+    with pytest.raises(ValueError, match="xinshenger-ruhu"):
+        sheet("unknown")

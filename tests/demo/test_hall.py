@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+import orjson
 import pytest
 
 from deploy.demo.forms import application
-from deploy.demo.hall import Hall, Repeated, Taken
+from deploy.demo.hall import Hall, Repeated, Taken, Ticket, Word
 from deploy.demo.ledger import read_cases, read_effects, read_sent, read_steps
-from deploy.demo.office import Rejection
-from tests.demo.doubles import APPLICANT, AT, a_case, a_hall, a_ledger, an_event, an_office
+from deploy.demo.letters import JsonEvents, Letter
+from deploy.demo.office import Procedure, Rejection
+from tests.demo.doubles import APPLICANT, AT, a_case, a_hall, a_ledger, a_wish, an_event, an_office
 
 
 def test_an_application_has_its_effect_and_its_answer_together(tmp_path: Path) -> None:
@@ -81,7 +84,7 @@ def test_the_window_opens_and_urges(tmp_path: Path) -> None:
     woken: list[str] = []
     ledger = a_ledger(tmp_path)
     hall = Hall(an_office("451300"), ledger, numbering="LB1", wake=lambda: woken.append("woken"))
-    number = hall.open_case(to="430423", item="xinshenger-ruhu", mode="collected", applicant=APPLICANT)
+    number = hall.open_case(a_wish())
     assert [hall.urge(number), hall.urge(number), hall.urge("LB1-0099")] == [True, True, False]
     assert [sent.id for sent in read_sent(tmp_path / "ledger.db")] == [
         "LB1-0001-submitted",
@@ -94,7 +97,64 @@ def test_the_window_opens_and_urges(tmp_path: Path) -> None:
 def test_an_item_without_a_leaflet_opens_no_case(tmp_path: Path) -> None:
     hall = a_hall(a_ledger(tmp_path), "451300")
     with pytest.raises(ValueError, match="xinshenger-ruhu"):
-        hall.open_case(to="430423", item="unknown", mode="collected", applicant=APPLICANT)
+        hall.open_case(a_wish(item="unknown"))
     assert read_cases(tmp_path / "ledger.db") == []
     with pytest.raises(ValueError, match="item"):
         application(a_case(item="unknown"), AT, APPLICANT)
+
+
+def test_staff_say_what_they_like_and_several_words_leave_in_their_order(tmp_path: Path) -> None:
+    hall = a_hall(a_ledger(tmp_path), "451300")
+    number = hall.open_case(a_wish(manner="by-hand", item_class="II", fields={"route": ["430423"]}))
+    case = f"451300/{number}"
+    said = hall.say(Word(type="case.urged", case=case), Word(type="case.withdrawn", case=case))
+    path = tmp_path / "ledger.db"
+    assert said == [each.id for each in read_sent(path)][1:] == ["HS1-0001-urged", "HS1-0001-withdrawn"]
+    assert read_cases(path)[0].stage == "withdrawn"
+
+
+def test_a_word_on_anothers_case_names_its_addressee(tmp_path: Path) -> None:
+    hall = a_hall(a_ledger(tmp_path), "430423-caizheng")
+    paid = Word(type="fee.paid", case="451300/LB1-0001", to="430423", item="budongchan-diya")
+    assert hall.say(paid) == ["LB1-0001-paid"]
+    assert read_cases(tmp_path / "ledger.db") == []
+    with pytest.raises(ValueError, match="to"):
+        hall.say(Word(type="fee.paid", case="451300/LB1-0001"))
+    assert len(read_sent(tmp_path / "ledger.db")) == 1, "nothing of it is left"
+
+
+def test_a_complaint_without_a_destination_goes_to_the_one_door(tmp_path: Path) -> None:
+    ledger = a_ledger(tmp_path)
+    hall = a_hall(ledger, "430400-12345")
+    number = hall.complain(Ticket(subject="迟迟未办", channel="hotline", about="451300/LB1-0001"))
+    letter = Letter.from_bytes(ledger.next_queued()[0].letter)
+    assert (letter.destination, letter.item, letter.mode) == ("tongban", "", "")
+    assert letter.data["about_case"] == "451300/LB1-0001"
+    assert read_cases(tmp_path / "ledger.db")[0].number == number
+    event = orjson.loads(asyncio.run(JsonEvents("430400-12345").body(letter)))
+    assert event["destination"] == "/tongban"
+    assert "item" not in event
+    assert "mode" not in event
+
+
+def test_a_hall_may_change_how_it_handles_an_item(tmp_path: Path) -> None:
+    hall = a_hall(a_ledger(tmp_path))
+    hall.handle("xinshenger-ruhu", Procedure.REFUSE)
+    hall.take(an_event(), webhook_id="451300_m-submitted", attempt=1)
+    assert [sent.type for sent in read_sent(tmp_path / "ledger.db")] == ["case.refused"]
+
+
+def test_a_part_is_filed_beside_the_case_that_it_is_a_part_of(tmp_path: Path) -> None:
+    ledger = a_ledger(tmp_path)
+    hall = a_hall(ledger, "451300")
+    case = f"451300/{hall.open_case(a_wish())}"
+    asked = an_event(
+        "case.supplement-requested", source="/partners/430400-weijian", subject=f"{case}~chusheng"
+    )
+    taken = hall.take(asked, webhook_id="430400-weijian_m-1", attempt=1)
+    assert taken == Taken(reference="HS1-0001~chusheng")
+    answer = read_sent(tmp_path / "ledger.db")[-1]
+    assert (answer.id, answer.case) == ("HS1-0001-chusheng-supplemented", f"{case}~chusheng")
+    assert [row.stage for row in read_cases(tmp_path / "ledger.db")] == ["submitted", "supplemented"]
+    stranger = an_event("case.urged", subject="451300/LB9-0001~chusheng")
+    assert isinstance(hall.take(stranger, webhook_id="x_m-2", attempt=1), Rejection)

@@ -14,7 +14,7 @@ from nacl.signing import SigningKey
 
 from deploy.demo import keys
 from deploy.demo.faults import Faults
-from deploy.demo.inbox import Inbox
+from deploy.demo.inbox import BODY_BYTES, Inbox
 from deploy.demo.ledger import read_attempts, read_effects
 from tests.demo.doubles import a_hall, a_ledger, an_event_body
 
@@ -30,7 +30,9 @@ async def an_inbox(
     ledger = a_ledger(folder)
     verify = [BROKER.verify_key, NEXT.verify_key]
     inbox = Inbox(a_hall(ledger), ledger, faults or Faults(), verify=verify, on_repeat=on_repeat)
-    async with TestClient(TestServer(inbox.application())) as client:
+    application = Application(client_max_size=BODY_BYTES)
+    application.add_routes(inbox.routes())
+    async with TestClient(TestServer(application)) as client:
         yield client
     ledger.close()
 

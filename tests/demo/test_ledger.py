@@ -85,7 +85,8 @@ def test_messages_leave_in_the_order_in_which_they_were_queued(tmp_path: Path) -
     for message in ("b", "a", "c"):
         queue(ledger, message)
     left = []
-    while (queued := ledger.next_queued()) is not None:
+    while found := ledger.next_queued():
+        queued = found[0]
         left.append(queued.id)
         if queued.id == "a":
             ledger.note_refused("a", status=422, code="expired", detail="too late")
@@ -95,14 +96,22 @@ def test_messages_leave_in_the_order_in_which_they_were_queued(tmp_path: Path) -
     assert [sent.state for sent in read_sent(tmp_path / "ledger.db")] == ["accepted", "refused", "accepted"]
 
 
+def test_several_may_leave_together_in_their_order(tmp_path: Path) -> None:
+    ledger = a_ledger(tmp_path)
+    for message in ("b", "a", "c"):
+        queue(ledger, message)
+    assert [each.id for each in ledger.next_queued(2)] == ["b", "a"]
+    assert [each.id for each in ledger.next_queued(9)] == ["b", "a", "c"]
+
+
 def test_a_try_leaves_a_message_queued_with_its_bytes(tmp_path: Path) -> None:
     ledger = a_ledger(tmp_path)
     queue(ledger, "m-1")
     ledger.keep_body("m-1", b"exactly this")
     ledger.note_try("m-1", status=503, code="not-durable", detail="later")
     queued = ledger.next_queued()
-    assert queued is not None
-    assert queued.body == ledger.body("m-1") == b"exactly this"
+    assert [each.id for each in queued] == ["m-1"]
+    assert queued[0].body == ledger.body("m-1") == b"exactly this"
     assert read_sent(tmp_path / "ledger.db")[0].attempts == 1
 
 

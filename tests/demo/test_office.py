@@ -112,5 +112,81 @@ def test_an_item_that_is_not_handled_here_is_rejected() -> None:
 
 def test_every_procedure_answers_an_application() -> None:
     items = {procedure: item for item, procedure in an_office().procedures.items()}
-    for procedure in Procedure:
+    for procedure in set(Procedure) - {Procedure.BY_HAND}:
         assert hear(None, "case.submitted", item=items[procedure]).says
+
+
+def test_staff_speak_where_an_item_is_handled_by_hand() -> None:
+    filed = hear(None, "case.submitted", item="gongchang-xuke")
+    assert (filed.says, filed.case.stage, filed.case.manner) == ((), "submitted", "by-hand")
+    moved = an_office().said(filed.case, "case.accepted", AT)
+    assert (moved.stage, moved.code) == ("accepted", "3")
+    assert hear(moved, "case.urged", item="gongchang-xuke").case.stage == "urged"
+
+
+def test_the_result_waits_for_the_fee() -> None:
+    filed = hear(None, "case.submitted", item="budongchan-diya")
+    assert filed.says == ("case.accepted", "case.step-completed", "fee.requested", "case.decided")
+    paid = hear(filed.case, "fee.paid", item="budongchan-diya", source="/partners/430423-caizheng")
+    assert (paid.says, paid.case.stage) == (("case.result-issued",), "issued")
+
+
+@pytest.mark.parametrize(
+    ("item", "type_", "stage"),
+    [("shebaoka-shenling", "case.refused", "refused"), ("gongjijin-tuixiu", "case.decided", "decided")],
+)
+def test_who_refuses_or_denies_says_why_and_by_which_law(item: str, type_: str, stage: str) -> None:
+    reaction = hear(None, "case.submitted", item=item)
+    assert reaction.case.stage == stage
+    assert "行政许可法" in str(reaction.fields[type_]["legal_basis"])
+
+
+def test_each_step_of_the_leaflet_is_said_and_the_promise_is_the_agreements() -> None:
+    reaction = hear(None, "case.submitted", item="yanglao-zhuanyi")
+    assert reaction.says.count("case.step-completed") == 3
+    assert reaction.fields["case.accepted"] == {"promised_days": 12}
+
+
+def test_a_complaint_is_filed_and_answered_by_whoever_is_asked() -> None:
+    reaction = hear(None, "complaint.filed", item="", mode="")
+    assert (reaction.says, reaction.case.stage) == (("complaint.answered",), "answered")
+
+
+def test_a_withdrawal_reaches_an_office_at_any_stage() -> None:
+    for stage in ("supplement-requested", "issued", "to-pay"):
+        assert hear(a_case(stage=stage), "case.withdrawn").case.stage == "withdrawn"
+
+
+@pytest.mark.parametrize(
+    "heard",
+    [
+        ("case.accepted", *["case.step-completed"] * 6, "case.decided", "case.result-issued"),
+        (
+            "case.accepted",
+            "case.paused",
+            "case.resumed",
+            "case.extended",
+            "case.decided",
+            "case.result-issued",
+        ),
+        (
+            "case.accepted",
+            "fee.requested",
+            "case.decided",
+            "fee.paid",
+            "case.result-issued",
+            "case.rectified",
+        ),
+    ],
+    ids=["joined answer", "special procedure", "fee and correction"],
+)
+def test_an_opening_office_follows_a_case_to_its_end(heard: tuple[str, ...]) -> None:
+    case = an_office("451300").open(
+        number="LB1-0001", to="430423", item="xinshenger-ruhu", mode="collected", at=AT, score=2
+    )
+    said: list[str] = []
+    for type_ in heard:
+        reaction = hear(case, type_)
+        said.extend(reaction.says)
+        case = reaction.case
+    assert (said, case.stage) == (["case.delivered", "case.rated"], "closed")

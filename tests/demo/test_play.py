@@ -12,7 +12,12 @@ import pytest
 from rich.console import Console
 
 from deploy.demo.play import BrokerHandle, Outcome, play
-from deploy.demo.scenarios import Instant, Newborn, Outage, OutsideAgreement, Repeated, Scenario
+from deploy.demo.scenarios import Scenario
+from deploy.demo.scenarios.agreements import Agreements
+from deploy.demo.scenarios.instant import Instant
+from deploy.demo.scenarios.newborn_hukou import NewbornHukou
+from deploy.demo.scenarios.outage import Outage
+from deploy.demo.scenarios.repeated import Repeated
 from tests.demo.cities import eventually
 from tests.demo.fake_exchange import FakeExchange, Faults
 
@@ -56,9 +61,16 @@ async def played(
 
 
 async def test_every_expected_effect_is_in_the_partners_ledgers(tmp_path: Path) -> None:
-    outcome, screen = await played(tmp_path)
+    scenarios: list[Scenario] = [
+        NewbornHukou(),
+        Instant(),
+        Agreements(operators=False),
+        a_short_outage(),
+        Repeated(),
+    ]
+    outcome, screen = await played(tmp_path, scenarios=scenarios)
     assert outcome.ok, outcome.missing
-    assert [len(checks) for _, checks in outcome.scenes] == [4, 4, 2, 10, 5]
+    assert [len(checks) for _, checks in outcome.scenes] == [5, 5, 42, 11, 5]
     assert outcome.first_effect_s is not None
     assert 0 < outcome.first_effect_s < outcome.took_s
     for shown in ("新生儿入户", "衡山县 430423", "SF", "agreement-missing", "积压 lag: 451300 7", "PJ / 16"):
@@ -67,17 +79,17 @@ async def test_every_expected_effect_is_in_the_partners_ledgers(tmp_path: Path) 
 
 async def test_a_rough_road_changes_nothing_for_the_ledgers(tmp_path: Path) -> None:
     faults = Faults(refuse_first=3, lose_first_answers=2, deliver_twice=True)
-    outcome, _ = await played(tmp_path, faults, scenarios=[Newborn(), Instant(), a_short_outage()])
+    outcome, _ = await played(tmp_path, faults, scenarios=[NewbornHukou(), Instant(), a_short_outage()])
     assert outcome.ok, outcome.missing
 
 
 @pytest.mark.parametrize(
     ("faults", "scenario", "named"),
     [
-        (Faults(drop_receipts_for="case.accepted"), Newborn(), "one receipt.delivered"),
+        (Faults(drop_receipts_for="case.accepted"), NewbornHukou(), "one receipt.delivered"),
         (Faults(twice_under_new_ids="case.urged"), a_short_outage(), "in order, once each"),
-        (Faults(swap=("case.accepted", "case.step-completed")), Newborn(), "in order, once each"),
-        (Faults(forget_agreements=True), OutsideAgreement(), "no agreement"),
+        (Faults(swap=("case.accepted", "case.step-completed")), NewbornHukou(), "in order, once each"),
+        (Faults(forget_agreements=True), Agreements(operators=False), "without an agreement"),
     ],
     ids=["receipt lost", "effect doubled", "out of order", "agreement ignored"],
 )
@@ -122,6 +134,6 @@ async def test_it_stays_up_with_commands_to_try_until_stopped(tmp_path: Path) ->
 async def test_stopped_early_it_claims_nothing(tmp_path: Path) -> None:
     stop = asyncio.Event()
     stop.set()
-    outcome, _ = await played(tmp_path, scenarios=[Newborn(), Instant()], stop=stop)
+    outcome, _ = await played(tmp_path, scenarios=[NewbornHukou(), Instant()], stop=stop)
     assert not outcome.ok
     assert "not played" in outcome.missing[-1]
