@@ -3,59 +3,74 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Final
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
 
 from broker import __version__
-from broker.commands import (
-    audit,
-    cases,
-    deadlines,
-    demo,
-    desk,
-    directory,
-    figures,
-    kafka,
-    lag,
-    partner,
-    rebuild,
-    replay,
-    scenario,
-    schema,
-    send,
-    serve,
-    setup,
-)
 from broker.commands.common import FOUND, UNREACHABLE, WRONG_USE, notes
 from broker.core.documents import DocumentInvalid
 from broker.errors import TongbanError, Unreachable, WrongUse
 from broker.telemetry import configure_logging
 
+COMMANDS: Final[Mapping[str, str]] = {
+    "demo": "demo:demo",
+    "scenario": "scenario:app",
+    "serve": "serve:serve",
+    "setup": "setup:setup",
+    "kafka": "kafka:app",
+    "directory": "directory:app",
+    "send": "send:send",
+    "lag": "lag:lag",
+    "partner": "partner:app",
+    "desk": "desk:app",
+    "deadlines": "deadlines:app",
+    "case": "cases:app",
+    "replay": "replay:replay",
+    "audit": "audit:app",
+    "figures": "figures:figures",
+    "rebuild": "rebuild:rebuild",
+    "export": "rebuild:export",
+    "schema": "schema:app",
+}
+"""Each command's module in ``broker/commands`` and its name there: imported when it is called, not before."""
+
+
+class Commands(TyperGroup):
+    """The commands by name. One command does not wait for the imports of all others."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        entry = getattr(import_module(f"broker.commands.{module}"), name)
+        if isinstance(entry, typer.Typer):
+            command: Any = get_group(entry)
+        else:
+            alone = typer.Typer(add_completion=False)
+            alone.command(cmd_name)(entry)
+            command = get_command(alone)
+        command.name = cmd_name
+        return command
+
+
 app = typer.Typer(
+    cls=Commands,
     name="tongban",
     help="通办 Tongban: carries government cases between cities, in order, with a receipt for every step.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("demo")(demo.demo)
-app.command("serve")(serve.serve)
-app.command("setup")(setup.setup)
-app.command("rebuild")(rebuild.rebuild)
-app.command("export")(rebuild.export)
-app.command("figures")(figures.figures)
-app.command("send")(send.send)
-app.command("lag")(lag.lag)
-app.command("replay")(replay.replay)
-app.add_typer(kafka.app, name="kafka")
-app.add_typer(directory.app, name="directory")
-app.add_typer(cases.app, name="case")
-app.add_typer(partner.app, name="partner")
-app.add_typer(desk.app, name="desk")
-app.add_typer(deadlines.app, name="deadlines")
-app.add_typer(audit.app, name="audit")
-app.add_typer(schema.app, name="schema")
-app.add_typer(scenario.app, name="scenario")
 
 
 def _version(wanted: bool) -> None:

@@ -9,14 +9,17 @@ import dataclasses
 import re
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import get_type_hints
 
+import life_pictures
 import pictures
 
 from broker.core.figure_columns import dictionary_table
 from broker.core.figures import SMALL
 from broker.core.lifecycle import lifecycle_diagram, lifecycle_table
+from broker.core.lifecycle_docs import fee_diagram, guards_table, rating_diagram
 from broker.core.problems import CATALOGUE
 from broker.settings import Settings
 
@@ -25,12 +28,18 @@ MADE = "<!-- Made by docs/generate.py from the code; change the code. -->\n"
 
 
 def life_cycle() -> str:
-    """Every message type, who may say it and when, and the diagram of the statuses."""
+    """Every message type, who may say it and when, what it must satisfy, and the diagrams of the states."""
     return (
         f"# Life cycle of a case\n\n{MADE}\n"
-        "The one table of `broker/core/transitions.py`. A message that it does not allow is refused with "
-        "[`transition-illegal`](problems.md#transition-illegal), which names state, role and what is allowed.\n\n"
-        f"```mermaid\n{lifecycle_diagram().strip()}\n```\n\n{lifecycle_table().strip()}\n"
+        "The tables of `broker/core/transitions.py` and `broker/core/guards.py`. A message that they do not allow is "
+        "refused: with [`transition-illegal`](problems.md#transition-illegal), which names state, role and what is "
+        "allowed, or with the [code](problems.md) of what it does not satisfy. In words, for the people of a hall: "
+        "[the life of a case](../explanation/life-of-a-case.md), "
+        "[一件办件的一生](../explanation/life-of-a-case.zh-CN.md).\n\n"
+        f"```mermaid\n{lifecycle_diagram().strip()}\n```\n\n"
+        "Fee and rating have states of their own beside it:\n\n"
+        f"```mermaid\n{fee_diagram().strip()}\n```\n\n```mermaid\n{rating_diagram().strip()}\n```\n\n"
+        f"{lifecycle_table().strip()}\n\n## What a message must also be\n\n{guards_table().strip()}\n"
     )
 
 
@@ -109,19 +118,23 @@ def figures() -> str:
     )
 
 
-def delivery() -> str:
+def explanation(name: str) -> str:
     """The page as it is, with its pictures drawn anew."""
-    text = (HERE / "explanation" / "delivery.md").read_text(encoding="utf-8")
+    text = (HERE / "explanation" / name).read_text(encoding="utf-8")
     return re.sub(r"(<!-- picture: (\w+) -->\n).*?(<!-- /picture -->)", _drawn, text, flags=re.DOTALL)
 
 
 def _drawn(place: re.Match[str]) -> str:
-    picture: str = getattr(pictures, place[2])()
+    drawn_in = life_pictures if hasattr(life_pictures, place[2]) else pictures
+    picture: str = getattr(drawn_in, place[2])()
     return f"{place[1]}{picture}\n{place[3]}"
 
 
 PAGES = {
-    HERE / "explanation" / "delivery.md": delivery,
+    **{
+        HERE / "explanation" / name: partial(explanation, name)
+        for name in ("delivery.md", "life-of-a-case.md", "life-of-a-case.zh-CN.md")
+    },
     HERE / "reference" / "figures.md": figures,
     HERE / "reference" / "life-cycle.md": life_cycle,
     HERE / "reference" / "problems.md": problems,

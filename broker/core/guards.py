@@ -163,7 +163,8 @@ GUARDS: Final[tuple[GuardRule, ...]] = (
     GuardRule(
         types=(
             *("case.accepted", "case.refused", "case.step-completed", "case.decided", "case.result-issued"),
-            *("case.supplement-requested", "case.paused"),  # its authorities do, each on its own part
+            # Its authorities do, each on its own part; what is paid is paid to them.
+            *("case.supplement-requested", "case.paused", "fee.requested"),
         ),
         demands="of a bundle whose answers the broker joins: not by the lead",
         demands_zh="由通办合并答复的一件事，牵头单位不自行作出",

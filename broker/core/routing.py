@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 from broker.core import agreements, desk, levers, lifecycle, receipts
 from broker.core.desk import Act, Dossier
@@ -31,9 +31,22 @@ OUTCOMES: Final = {name: outcome for outcome, name in receipts.TYPES.items()}
 """What the broker says of a message, as that message's outcome."""
 
 
+class Seen(Protocol):
+    """What is to be known of a message that the view has: enough to tell a repeat from a reuse."""
+
+    @property
+    def digest(self) -> str: ...
+
+    @property
+    def outcome(self) -> Outcome | None: ...
+
+    @property
+    def receipt(self) -> str | None: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What the view holds of a message that it has seen: enough to tell a repeat from a reuse."""
+    """A :class:`Seen` that knows no more than that."""
 
     digest: str
     outcome: Outcome | None = None
@@ -165,7 +178,7 @@ def lever_of(message: Message) -> PartnerId | None:
 def judge(
     message: Message,
     state: CaseState | None,
-    known: Known | None,
+    known: Seen | None,
     directory: Directory,
     now: datetime,
     dossier: Dossier | None = None,
@@ -253,7 +266,7 @@ def terms_of(message: Message, state: CaseState | None, directory: Directory, fa
 
 
 def _settle(
-    message: Message, known: Known | None, directory: Directory, dossier: Dossier | None
+    message: Message, known: Seen | None, directory: Directory, dossier: Dossier | None
 ) -> Settled | Repeated:
     if known is not None and (known.outcome is Outcome.DELIVERED or known.receipt == message.id):
         return Repeated()

@@ -49,7 +49,38 @@ def terms(
     responsible: PartnerId,
     sender: Party,
 ) -> Terms:
-    """The terms of a case of ``item`` between two partners; the narrowest promise holds: class, agreement, item."""
+    """The terms of a case of ``item`` between two partners; the narrowest promise holds: class, agreement, item.
+
+    Remembered for each directory: they are asked for with every message, and are as few as items and pairs.
+    """
+    kept = _KEPT.get(id(directory))
+    if kept is None:
+        if len(_KEPT) >= _MOST_DIRECTORIES:
+            _KEPT.clear()
+        kept = _KEPT[id(directory)] = (directory, {})
+    asked = (item, item_class, opening, responsible, sender)
+    found = kept[1].get(asked)
+    if found is None:
+        if len(kept[1]) >= _MOST_TERMS:
+            kept[1].clear()
+        found = kept[1][asked] = _terms(directory, item, item_class, opening, responsible, sender)
+    return found
+
+
+_MOST_DIRECTORIES: Final = 16
+_MOST_TERMS: Final = 16_384
+_KEPT: Final[dict[int, tuple[Directory, dict[tuple[str, ...], Terms]]]] = {}
+"""By the directory's identity, which is its own for as long as it is kept here."""
+
+
+def _terms(
+    directory: Directory,
+    item: str,
+    item_class: str,
+    opening: PartnerId,
+    responsible: PartnerId,
+    sender: Party,
+) -> Terms:
     known = directory.items.get(item)
     partner = directory.partners.get(responsible)
     speaker = directory.partners.get(PartnerId(sender))

@@ -28,16 +28,19 @@ def judge_batch(
     codec: Codec,
     outbox_partitions: int,
     book: Book = NO_BOOK,
+    routing: bool = True,
 ) -> Judged:
     """Judge the records of one partition in their order, each seeing what those before it have changed.
 
     ``originals``: the records of the messages that acts among these redrive, or that parts of bundles are copies
     of (``originals.py``). ``book``: the directories that the cases loaded were opened under, by version.
+    ``routing`` False: what goes to outboxes is there already, and is not made again.
     """
-    judging = Judging(loaded, directory, originals, codec, outbox_partitions, book)
+    judging = Judging(loaded, directory, originals, codec, outbox_partitions, book, routing=routing)
     for each in reads:
         try:
             judging.judge(each)
         except (Corrupt, DocumentInvalid, NoSubject) as fault:
             unreadable(each.record, str(fault))
+    judging.tell()
     return judging.judged

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections import ChainMap
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import assert_never
 
 from broker.core.desk import Act
 from broker.core.desk_lanes import Desk
 from broker.core.directory import Directory, read_directory
-from broker.core.ids import BROKER, MessageId, PartnerId
+from broker.core.ids import BROKER, CaseId, MessageId, PartnerId
 from broker.core.levers import Levers
 from broker.core.lifecycle import CaseState
 from broker.core.message import Message
@@ -40,15 +39,30 @@ from broker.exchange.judged import Book, Judged
 from broker.exchange.outputs import notice_of_refusal, outbox_record, redriven_record
 from broker.exchange.reading import Read
 from broker.log.codec import Codec
-from broker.store.ledger_view import Known, Loaded
+from broker.store.ledger_view import Known, Loaded, change_known, make_known
 from broker.store.rows import Name
 from broker.telemetry import CARDS, DESK_ACTS, REFUSED, REPEATED, ROUTED, get_log
 
 _log = get_log("exchange")
 
 
+class _States(dict[CaseId, CaseState]):
+    """Cases by id: the loaded ones, and over them those that changed, which are noted."""
+
+    def __init__(self, loaded: Mapping[CaseId, CaseState], changed: dict[CaseId, CaseState]) -> None:
+        super().__init__(loaded)
+        self._changed = changed
+
+    def __setitem__(self, case: CaseId, state: CaseState) -> None:
+        super().__setitem__(case, state)
+        self._changed[case] = state
+
+
 class Judging:
-    """One batch under way. A record that raises has changed nothing."""
+    """One batch under way. A record that raises has changed nothing.
+
+    ``routing`` False: what goes to outboxes is there already, and is not made again.
+    """
 
     def __init__(
         self,
@@ -58,16 +72,25 @@ class Judging:
         codec: Codec,
         outbox_partitions: int,
         book: Book,
+        *,
+        routing: bool = True,
     ) -> None:
         self.judged = Judged(
             directory=directory, book={**book, directory.version: directory}, desk=Desk(loaded.dossiers)
         )
         self._loaded = loaded
         self._seen: dict[Name, Known] = dict(loaded.messages)
-        self._states = ChainMap(self.judged.cases, loaded.cases)
+        self._states = _States(loaded.cases, self.judged.cases)
+        self._routing = routing
+        self._routed: Counter[PartnerId] = Counter()
         self._originals = dict(originals)
         self._codec = codec
         self._outbox_partitions = outbox_partitions
+
+    def tell(self) -> None:
+        """Count what was routed: once for all, since a counter's lock for each is too dear."""
+        for partner, count in self._routed.items():
+            ROUTED.labels(partner).inc(count)
 
     def judge(self, each: Read) -> None:
         message, judged = each.message, self.judged
@@ -92,12 +115,22 @@ class Judging:
 
     def _apply(self, each: Read, name: Name, judgement: Judgement) -> None:
         message, record, judged = each.message, each.record, self.judged
-        match judgement:
+        match judgement:  # the frequent ones first
+            case Settled(routes=routes):
+                self._settle(each, name, judgement)
+                self._route(each, routes)
+            case Applied(state=state, routes=routes):
+                if state is not None:
+                    self._stands(each, state)
+                owed = bool(routes) or message.destination == BROKER  # what is joined, nobody is owed
+                judged.messages.append(rows.message_row(record, message, owed=owed))
+                self._route(each, routes)
             case Repeated():
                 REPEATED.labels("exchange").inc()
             case NewDirectory():
                 row = rows.directory_row(deskwork.facts_of(self._codec, message), record)
-                judged.directory = read_directory(json.loads(row.documents))
+                known = judged.book.get(row.version)
+                judged.directory = known or read_directory(json.loads(row.documents))
                 judged.book = {**judged.book, judged.directory.version: judged.directory}
                 judged.directories.append(row)
                 judged.messages.append(rows.message_row(record, message))
@@ -107,19 +140,8 @@ class Judging:
                 if judgement.recorded:
                     judged.messages.append(rows.message_row(record, message, refusal))
                 judged.outputs.append(notice_of_refusal(self._codec, record, message, judgement))
-            case Applied(state=state, routes=routes):
-                if state is not None:
-                    self._stands(each, state)
-                owed = (
-                    bool(routes) or message.destination == BROKER
-                )  # what is joined for a bundle, nobody is owed
-                judged.messages.append(rows.message_row(record, message, owed=owed))
-                self._route(each, routes)
             case Forwarded() | Carded() | Reconciled():
                 self._note(each, judgement)
-            case Settled(routes=routes):
-                self._settle(each, name, judgement)
-                self._route(each, routes)
             case Acted():
                 self._act(each, judgement)
             case LeverPulled(partner=partner):
@@ -200,7 +222,7 @@ class Judging:
             known = self._seen.get(dossier.name)
             judged.outcomes.append(rows.owed_again(dossier, known.receipt if known else None))
             if known is not None:
-                self._seen[dossier.name] = replace(known, outcome=None)
+                self._seen[dossier.name] = change_known(known, {"outcome": None})
             judged.outputs.append(
                 redriven_record(
                     change.redriven,
@@ -210,7 +232,7 @@ class Judging:
                     dossier.redrive,
                 )
             )
-            ROUTED.labels(dossier.partner).inc()
+            self._routed[dossier.partner] += 1
         _log.info(
             "dossier_changed",
             message_id=dossier.message,
@@ -238,15 +260,17 @@ class Judging:
         )
 
     def _route(self, each: Read, routes: Sequence[PartnerId]) -> None:
+        if not self._routing:
+            return
         for partner in routes:
             self.judged.outputs.append(outbox_record(each.record, partner, self._outbox_partitions, each.at))
-            ROUTED.labels(partner).inc()
+            self._routed[partner] += 1
 
 
 def _known_after(judgement: Judgement, record: Record, message: Message, before: Known | None) -> Known:
     if before is None:
         position = record.position
-        before = Known(
+        before = make_known(
             digest="" if isinstance(judgement, Settled) else message.digest,
             ledger_partition=position.partition,
             ledger_offset=position.offset,
@@ -254,5 +278,5 @@ def _known_after(judgement: Judgement, record: Record, message: Message, before:
             code=None,
         )
     if isinstance(judgement, Settled):
-        return replace(before, outcome=judgement.outcome, receipt=message.id)
+        return change_known(before, {"outcome": judgement.outcome, "receipt": message.id})
     return before

@@ -27,7 +27,7 @@ from broker.telemetry import get_log
 _log = get_log("exchange")
 
 States = MutableMapping[CaseId, CaseState]
-"""Cases by id, of which what changed is to be stored: a ``ChainMap`` of the changed and the loaded ones."""
+"""Cases by id, of which what changed is to be stored: whoever gives them notes what is set."""
 
 _WORDS: Final[Mapping[str, Word]] = {
     bundles.ACCEPTED: Word.ACCEPTED,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,7 @@ from broker.core.message import BadRecord, Message, as_partner, from_epoch_ms, f
 from broker.core.quick import quick
 from broker.core.receipts import Outcome
 from broker.core.records import Record
-from broker.core.routing import OUTCOMES, acknowledged, act_of, lever_of
+from broker.core.routing import OUTCOMES, NoSubject, acknowledged, act_of, is_outcome, lever_of
 from broker.core.transitions import JOINED
 from broker.errors import Corrupt
 from broker.exchange.deskwork import clear_facts_of
@@ -94,6 +95,13 @@ def wanted(reads: Iterable[Read]) -> Wanted:
     levers: set[PartnerId] = set()
     for each in reads:
         message = each.message
+        if is_outcome(message):  # what became of a message is no matter of its case's state
+            with contextlib.suppress(NoSubject):
+                source, identity = acknowledged(message)
+                names.add(name := (source, MessageId(identity)))
+                if OUTCOMES[message.type] is not Outcome.DELIVERED:
+                    desk.add(name)
+            continue
         cases.add(message.case)
         if (part := split_part(message.case)) is not None:
             cases.add(part[0])
@@ -102,18 +110,15 @@ def wanted(reads: Iterable[Read]) -> Wanted:
             if message.destination == BROKER and (about := each.facts.get("about_case")) is not None:
                 cases.add(CaseId(str(about)))
             continue
-        outcome, act = OUTCOMES.get(message.type), act_of(message)
-        if outcome is None:
-            names.add((message.source, message.id))
-        if outcome is not None or act is not None:
+        act = act_of(message)
+        names.add((message.source, message.id))
+        if act is not None:
             try:
                 source, identity = acknowledged(message)
-            except ValueError:
+            except NoSubject:
                 continue
-            name = (source, MessageId(identity))
-            names.add(name)
-            if outcome is not Outcome.DELIVERED:
-                desk.add(name)
+            names.add(name := (source, MessageId(identity)))
+            desk.add(name)
         if act is Act.REDRIVEN and is_partner(message.destination):
             lanes.add((as_partner(message.destination), message.case))
         if (partner := lever_of(message)) is not None:

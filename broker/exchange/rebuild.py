@@ -10,33 +10,27 @@ Source: design, "The road" 1 and 5.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from broker.core.desk import Dossier, is_control
-from broker.core.directory import EMPTY, Directory, read_directory
 from broker.core.ids import PartnerId
-from broker.core.message import BadRecord, Message, MessageClass, from_record
+from broker.core.message import SOURCE_POSITION_HEADER, BadRecord, Message, MessageClass, from_record
 from broker.core.records import Commit, Position, Record, TopicPartition
 from broker.errors import WrongUse
-from broker.exchange import batch, reading
-from broker.exchange.originals import read_originals
-from broker.exchange.ports import ReadAt
+from broker.exchange import rebuild_workers
+from broker.exchange.rejudging import BATCH, chunks, judge_partition
 from broker.log import group_admin, groups, scan, topics
 from broker.log.codec import Codec
 from broker.log.options import KafkaOptions
 from broker.store import blocked, desk, ledger_view, marks, messages
-from broker.store import directory as directory_rows
 from broker.store.blocked import BlockedMessage
 from broker.store.engine import Store
 from broker.store.rows import Name
 
-_BATCH: Final = 2000
 _SESSION_MARGIN_S: Final = 3.0
 Progress = Callable[[int, int], None]
 
@@ -50,11 +44,13 @@ class Rebuilt:
     again: int
 
 
-async def rebuild(kafka: KafkaOptions, store: Store, codec: Codec, *, progress: Progress) -> Rebuilt:
+async def rebuild(
+    kafka: KafkaOptions, store: Store, codec: Codec, *, progress: Progress, processes: int | None = None
+) -> Rebuilt:
     """Drop the view and make it again. Raises :class:`WrongUse` while a stage is at work on this cluster.
 
     Interrupted, it is simply run again: it starts by dropping what is there. ``progress`` is told records
-    done and to do.
+    done and to do. ``processes`` judge it; None: one for each core where there is enough to do.
     """
     await _stages_have_stopped(kafka)
     await store.call(ledger_view.clear_view)
@@ -62,26 +58,39 @@ async def rebuild(kafka: KafkaOptions, store: Store, codec: Codec, *, progress: 
         partition: begin for partition, (begin, _) in (await scan.offsets(kafka, topics.LEDGER)).items()
     }
     routed = await _routed_until(kafka)
-    parsed: dict[str, Directory] = {}
     total = sum(routed[partition] - begins[partition] for partition in routed)
-    done = 0
-    for partition, until in sorted(routed.items()):
-        async for records in _chunks(
-            scan.scan(kafka, topics.LEDGER, partitions=[partition], end={partition: until})
-        ):
-            await take_in(
-                store,
-                codec,
-                records,
-                read_at=partial(scan.read_at, kafka),
-                outbox_partitions=kafka.outbox_partitions,
-                parsed=parsed,
-            )
-            done += len(records)
-            progress(done, total)
+    wanted = {partition: until for partition, until in routed.items() if until > begins[partition]}
+    count = processes or rebuild_workers.processes(total, len(wanted))
+    if count > 1:
+        url = store.database.url.render_as_string(hide_password=False)
+        done = await rebuild_workers.judge_all(
+            kafka, url, wanted, total=total, count=count, progress=progress
+        )
+    else:
+        done = await _judge_here(kafka, store, codec, wanted, lambda done: progress(done, total))
     await _hold_lanes(kafka, store)
     set_back, again = await _set_delivery_back(kafka, store)
     return Rebuilt(records=done, set_back=set_back, again=again)
+
+
+async def _judge_here(
+    kafka: KafkaOptions,
+    store: Store,
+    codec: Codec,
+    wanted: Mapping[int, int],
+    progress: Callable[[int], None],
+) -> int:
+    """One partition after the other, in this process."""
+    done = 0
+
+    def told(records: int) -> None:
+        nonlocal done
+        done += records
+        progress(done)
+
+    for partition, until in sorted(wanted.items()):
+        await judge_partition(kafka, store, codec, partition, until, told=told)
+    return done
 
 
 async def _stages_have_stopped(kafka: KafkaOptions) -> None:
@@ -112,54 +121,11 @@ async def _routed_until(kafka: KafkaOptions) -> dict[int, int]:
     return until
 
 
-async def take_in(
-    store: Store,
-    codec: Codec,
-    records: Sequence[Record],
-    *,
-    read_at: ReadAt,
-    outbox_partitions: int,
-    parsed: dict[str, Directory] | None = None,
-) -> None:
-    """Judge the next records of one partition, and apply what they amount to; their outputs are there already.
-
-    ``parsed``: directories read before, by version; those read now are added.
-    """
-    parsed = {} if parsed is None else parsed
-    partition = records[0].position.partition
-    since, version = (await store.read(ledger_view.positions, [partition])).get(partition, (0, ""))
-    directory = await _directory(store, version, parsed)
-    reads = reading.read(records, codec)
-    wanted = reading.wanted(reads)
-    loaded = await store.read(ledger_view.load, wanted.cases, wanted.names, wanted.desk)
-    originals = await read_originals(read_at, reads, loaded.messages, loaded.cases)
-    versions = {state.directory for state in loaded.cases.values()}
-    judged = batch.judge_batch(
-        reads,
-        loaded,
-        directory,
-        originals,
-        codec=codec,
-        outbox_partitions=outbox_partitions,
-        book={each: await _directory(store, each, parsed) for each in versions},
-    )
-    until = records[-1].position.offset + 1
-    await store.call(ledger_view.apply, [judged.ledger_batch(partition, since, until)])
-
-
-async def _directory(store: Store, version: str, parsed: dict[str, Directory]) -> Directory:
-    if not version:
-        return EMPTY
-    if version not in parsed:
-        parsed[version] = read_directory(json.loads(await store.read(directory_rows.documents, version)))
-    return parsed[version]
-
-
 async def _hold_lanes(kafka: KafkaOptions, store: Store) -> None:
     """Lanes that wait for the desk wait again: each open blocking dossier holds its lane from its last record on."""
     held: dict[PartnerId, dict[tuple[Name, int], Dossier]] = defaultdict(dict)
     last: Dossier | None = None
-    while page := await store.read(desk.dossiers, after=last, limit=_BATCH):
+    while page := await store.read(desk.dossiers, after=last, limit=BATCH):
         last = page[-1]
         for each in page:
             if each.holds_its_lane:
@@ -210,7 +176,7 @@ async def _first_unsettled(
     """The offset of the first record without an outcome below ``until``, and the marks as of that offset."""
     seen: dict[int, int] = {}
     records = scan.scan(kafka, place.topic, partitions=[place.partition], end={place.partition: until})
-    async for chunk in _chunks(records):
+    async for chunk in chunks(records):
         found = [(record, message) for record in chunk if (message := _message(record)) is not None]
         ended = await _ended(store, [message for _, message in found], topics.partner_of(place.topic))
         for record, message in found:
@@ -235,17 +201,6 @@ async def _ended(store: Store, found: Sequence[Message], partner: PartnerId | No
     return ended
 
 
-async def _chunks(records: AsyncIterator[Record]) -> AsyncIterator[list[Record]]:
-    chunk: list[Record] = []
-    async for record in records:
-        chunk.append(record)
-        if len(chunk) >= _BATCH:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
-
-
 def _name(message: Message) -> Name:
     return message.source, message.id
 
@@ -258,5 +213,8 @@ def _message(record: Record) -> Message | None:
 
 
 def _source(record: Record) -> Position | None:
-    message = _message(record)
-    return message.source_position if message is not None else None
+    raw = dict(record.headers).get(SOURCE_POSITION_HEADER)
+    try:
+        return Position.parse(raw.decode()) if raw is not None else None
+    except ValueError:
+        return None

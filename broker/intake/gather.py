@@ -10,38 +10,39 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Final
 
-from broker.core import agreements, lifecycle
-from broker.core.events import compartment_aad
+from broker.core import lifecycle
 from broker.core.forbidden import is_suspect
 from broker.core.ids import CaseId, key_case
 from broker.core.lifecycle import CaseState
-from broker.core.message import SHANGHAI, Message, to_headers
+from broker.core.message import SHANGHAI
 from broker.core.problems import Refusal
-from broker.core.records import NewRecord, Position, make_new_record
-from broker.core.routing import terms_of
+from broker.core.records import Position
 from broker.errors import NotDurable, TongbanError, Unreachable
-from broker.intake.ahead import Ahead
 from broker.intake.events import Submission
+from broker.intake.judging import OF_THE_CASE, REUSED, Judge, again
 from broker.intake.ports import DirectorySource, Keys, Ledger, Name, View
 from broker.intake.recent import Recent
-from broker.intake.verdicts import NOT_DURABLE, UNAVAILABLE, Accepted, Pending, Verdict, following
-from broker.log.compartment import seal_examined
-from broker.log.topics import LEDGER, ledger_key, ledger_partition
-from broker.store.ledger_view import Known
+from broker.intake.sealing import seal
+from broker.intake.verdicts import (
+    DESTROYED,
+    INTERNAL,
+    NOT_DURABLE,
+    UNAVAILABLE,
+    Accepted,
+    Pending,
+    Verdict,
+    following,
+)
+from broker.log.topics import ledger_partition
 from broker.store.vault import KeyDestroyed
 from broker.telemetry import ROAD, Log
 
-NONCE_BYTES: Final = 12
 MOST_AT_ONCE: Final = 2000
 SMALL: Final = 50
 """Submissions of one write: bounds its memory and the time that the first of them waits."""
-
-_REUSED: Final = Refusal(code="message-id-reused", detail="this id was used before for other content")
-_INTERNAL: Final = Refusal(code="internal", detail="a fault of the broker; the message was not taken")
-_DESTROYED: Final = Refusal(code="case-unknown", detail="the case was erased; nothing can be added to it")
 
 
 class Gatherer:
@@ -66,7 +67,6 @@ class Gatherer:
         self._ledger = ledger
         self._view = view
         self._keys = keys
-        self._directory = directory
         self._clock = clock
         self._log = log
         self._partitions = partitions
@@ -75,13 +75,13 @@ class Gatherer:
         self._gather_s = gather_s
         self._random_bytes = random_bytes
         self._recent = Recent(recent)
-        self._ahead = Ahead(recent)
+        self._judge = Judge(directory, recent)
         self._in_hand: dict[Name, Pending] = {}
         self._waiting: list[Pending] = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        # By case, in order: what the view would refuse and is being asked about again.
         self._doubts: dict[CaseId, list[Pending]] = {}
-        """By case, in order: what the view would refuse and is being asked about again."""
         self._asking: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -106,10 +106,10 @@ class Gatherer:
         name: Name = (message.source, message.id)
         known = self._recent.get(name)
         if known is not None:
-            return Accepted(known[1], duplicate=True) if known[0] == message.digest else _REUSED
+            return Accepted(known[1], duplicate=True) if known[0] == message.digest else REUSED
         twin = self._in_hand.get(name)
         if twin is not None:
-            return following(twin) if twin.message.digest == message.digest else _REUSED
+            return following(twin) if twin.message.digest == message.digest else REUSED
         pending = Pending(submission, verbatim, asyncio.get_running_loop().create_future())
         self._in_hand[name] = pending
         self._waiting.append(pending)
@@ -146,7 +146,7 @@ class Gatherer:
         if isinstance(fault, NotDurable):
             return NOT_DURABLE
         self._log.error("request_failed", part="gather", fault=type(fault).__name__, exc_info=fault)
-        return UNAVAILABLE if isinstance(fault, TongbanError) else _INTERNAL
+        return UNAVAILABLE if isinstance(fault, TongbanError) else INTERNAL
 
     async def _write(self, passed: Sequence[Pending]) -> None:
         if not passed:
@@ -155,7 +155,7 @@ class Gatherer:
         keyed = await self._keys_of(passed)
         if not keyed:
             return
-        records = self._seal(keyed)
+        records = seal(keyed, partitions=self._partitions, random_bytes=self._random_bytes)
         ROAD.on_step("intake.sealed")
         try:
             positions = await self._ledger.write(records, deadline_s=self._write_deadline_s)
@@ -176,34 +176,11 @@ class Gatherer:
             try:
                 keys = await self._keys.keys({case for _, case in keyed})
             except KeyDestroyed as gone:
-                self._settle_all((each for each, case in keyed if case in gone.cases), _DESTROYED)
+                self._settle_all((each for each, case in keyed if case in gone.cases), DESTROYED)
                 keyed = [(each, case) for each, case in keyed if case not in gone.cases]
             else:
                 return [(pending, keys[case]) for pending, case in keyed]
         return []
-
-    def _seal(self, keyed: Sequence[tuple[Pending, bytes]]) -> list[NewRecord]:
-        nonces = self._random_bytes(NONCE_BYTES * len(keyed))
-        records: list[NewRecord] = []
-        for at, (pending, key) in enumerate(keyed):
-            message = pending.message
-            value = seal_examined(
-                pending.submission.examined,
-                pending.verbatim,
-                key=key,
-                nonce=nonces[at * NONCE_BYTES : (at + 1) * NONCE_BYTES],
-                aad=compartment_aad(message),
-            )
-            records.append(
-                make_new_record(
-                    topic=LEDGER,
-                    key=ledger_key(message.case),
-                    value=value,
-                    headers=to_headers(message),
-                    partition=ledger_partition(message.case, self._partitions),
-                )
-            )
-        return records
 
     async def _judge_all(self, some: Sequence[Pending]) -> list[Pending]:
         """Those that may be written. Repeats and refusals are answered; doubtful ones wait for the view."""
@@ -218,7 +195,7 @@ class Gatherer:
             message = pending.message
             known = loaded.messages.get(pending.name)
             if known is not None:
-                self._settle(pending, _again(known, message))
+                self._settle(pending, again(known, message))
             elif pending.judged:
                 passed.append(pending)
             elif message.case in asked:
@@ -226,12 +203,12 @@ class Gatherer:
             elif message.case in doubtful:
                 doubtful[message.case].append(pending)
             else:
-                verdict = self._judged(pending, states.get(message.case), now, day)
+                verdict = self._judge.ahead_of_view(pending.submission, states.get(message.case), now, day)
                 if isinstance(verdict, lifecycle.Advanced):
                     states[message.case] = verdict.state
-                    self._ahead.put(verdict.state)
+                    self._judge.passed(verdict.state)
                     passed.append(pending)
-                elif verdict.code in _OF_THE_CASE:
+                elif verdict.code in OF_THE_CASE:
                     doubtful[message.case] = [pending]
                 elif self._keeps(pending, verdict):
                     passed.append(pending)
@@ -243,34 +220,6 @@ class Gatherer:
             else:
                 self._doubt(case, doubted)
         return passed
-
-    def _judged(
-        self, pending: Pending, seen: CaseState | None, now: datetime, day: date
-    ) -> lifecycle.Advanced | Refusal:
-        """By the state that the view holds; by the one to come, where the view may only be behind."""
-        verdict = self._judge(pending.submission, seen, now, day)
-        if isinstance(verdict, Refusal) and verdict.code in _OF_THE_CASE:
-            ahead = self._ahead.of(pending.message.case, seen)
-            if ahead is not None:
-                later = self._judge(pending.submission, ahead, now, day)
-                return later if isinstance(later, lifecycle.Advanced) else verdict
-        return verdict
-
-    def _judge(
-        self, submission: Submission, state: CaseState | None, now: datetime, day: date
-    ) -> lifecycle.Advanced | Refusal:
-        """As the exchange will, if directory and state are then as they are now.
-
-        Of a case that was opened under an earlier directory, the exchange alone knows the terms.
-        """
-        message, facts = submission.message, submission.examined.datum
-        if message.expired(now):
-            return Refusal(code="expired", detail="the message expired before it was written")
-        directory = self._directory.current()
-        refusal = agreements.check(directory, message, state, day, facts)
-        if refusal is not None:
-            return refusal
-        return lifecycle.advance(state, message, now, facts, terms_of(message, state, directory, facts))
 
     def _doubt(self, case: CaseId, doubted: list[Pending]) -> None:
         self._doubts[case] = doubted
@@ -304,7 +253,7 @@ class Gatherer:
         now = self._clock()
         day = now.astimezone(SHANGHAI).date()
         for pending in doubted:
-            verdict = self._judge(pending.submission, state, now, day)
+            verdict = self._judge.of(pending.submission, state, now, day)
             if isinstance(verdict, lifecycle.Advanced):
                 state = verdict.state
                 passed.append(pending)
@@ -329,24 +278,6 @@ class Gatherer:
         for pending in some:
             if not pending.future.done():
                 self._settle(pending, verdict)
-
-
-def _again(known: Known, message: Message) -> Verdict:
-    """What a message is told that the view has under its name."""
-    if known.digest != message.digest:
-        return _REUSED
-    if known.code is not None and is_suspect(message.type, known.code):
-        return Refusal(code=known.code, detail="refused before, and kept on the ledger")
-    return Accepted(Position(LEDGER, known.ledger_partition, known.ledger_offset), duplicate=True)
-
-
-_OF_THE_CASE: Final = frozenset(
-    {
-        *("transition-illegal", "case-unknown", "case-exists", "party-not-involved", "parts-open"),
-        *("callback-missing", "courier-mismatch", "extension-too-long", "fee-mismatch", "fee-unpaid"),
-    }
-)
-"""Refusals that hang on the case's state: only a view that is not behind may give them."""
 
 
 def utc_now() -> datetime:

@@ -15,6 +15,8 @@ NOT_DURABLE: Final = Refusal(
     code="not-durable", detail="the ledger has not acknowledged the message; send it again unchanged"
 )
 UNAVAILABLE: Final = Refusal(code="unavailable", detail="a part of the broker is away; nothing was taken")
+INTERNAL: Final = Refusal(code="internal", detail="a fault of the broker; the message was not taken")
+DESTROYED: Final = Refusal(code="case-unknown", detail="the case was erased; nothing can be added to it")
 
 
 class Accepted(NamedTuple):

@@ -15,12 +15,12 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, and_, select, text
 from sqlalchemy.exc import IntegrityError
 
-from broker.core import routing
 from broker.core.desk import Dossier
 from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, Party
 from broker.core.levers import Levers
 from broker.core.lifecycle import CaseState
 from broker.core.message import epoch_ms
+from broker.core.quick import evolver, quick
 from broker.core.receipts import Outcome
 from broker.errors import PositionConflict
 from broker.store import desk, names, prepared, reconciliation
@@ -56,13 +56,20 @@ class LedgerBatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known(routing.Known):
-    """What the view holds of a message: enough to tell a repeat from a reuse, and to answer a repeat."""
+class Known:
+    """What the view holds of a message (``routing.Seen``), and enough of its row to answer a repeat."""
 
+    digest: str
+    outcome: Outcome | None = None
+    receipt: str | None = None
     ledger_partition: int
     ledger_offset: int
     verdict: str
     code: str | None
+
+
+make_known: Final = quick(Known)
+change_known: Final = evolver(Known)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +153,7 @@ def load(
             name = (Party(row[0]), MessageId(row[1]))
             if row[4] is not None and row[3] != _DELIVERED:
                 ended.add(name)
-            known[name] = Known(
+            known[name] = make_known(
                 digest=row[2],
                 outcome=None if row[3] is None else Outcome(row[3]),
                 receipt=row[4],

@@ -3,7 +3,9 @@ from __future__ import annotations
 import re
 
 from broker.core.case_state import ENDS, Status
+from broker.core.guards import GUARDS
 from broker.core.lifecycle import lifecycle_diagram, lifecycle_table
+from broker.core.lifecycle_docs import fee_diagram, guards_table, rating_diagram
 from broker.core.transitions import MESSAGE_TYPES
 
 
@@ -24,7 +26,31 @@ def test_the_table_has_a_row_for_every_type() -> None:
     assert len(rows) == 2 + len(MESSAGE_TYPES)
     assert {row.count("|") for row in rows} == {8}
     assert (
-        "| `case.supplement-requested` | 补正告知 | responsible 业务属地 | submitted | supplement_requested | – "
-        "| 行政许可法第三十二条 |"
-    ) in rows
+        "| `case.supplemented` | 补正 | opening 收件地 | supplement_requested | supplemented | – | 行政许可法第三十二条 |"
+        in rows
+    )
+    guarded = {type_ for guard in GUARDS for type_ in guard.types}
+    for name in guarded:
+        (row,) = [each for each in rows if f"`{name}`" in each]
+        demands = [guard.demands for guard in GUARDS if name in guard.types]
+        assert all(demand in row for demand in demands)
     assert any("fee.paid" in row and "treasury" in row and "fee requested → paid" in row for row in rows)
+
+
+def test_the_sub_states_have_every_move_of_the_table() -> None:
+    fee = re.findall(r"^    (\S+) --> (\S+?)(?::.*)?$", fee_diagram(), re.MULTILINE)
+    assert set(fee) == {("[*]", "none"), ("none", "requested"), ("requested", "paid"), ("paid", "[*]")}
+    rating = re.findall(r"^    (\S+) --> (\S+?)(?::.*)?$", rating_diagram(), re.MULTILINE)
+    assert set(rating) == {
+        *(("[*]", "none"), ("none", "rated"), ("none", "poor"), ("poor", "appealed")),
+        *(("poor", "rectified"), ("appealed", "rectified"), ("rated", "[*]"), ("rectified", "[*]")),
+    }
+    assert "none --> poor: rated 评价 1–2" in rating_diagram()
+
+
+def test_every_guard_has_its_demand_in_both_languages() -> None:
+    rows = guards_table().splitlines()[2:]
+    assert len(rows) == len(GUARDS)
+    for row, guard in zip(rows, GUARDS, strict=True):
+        assert guard.demands in row
+        assert guard.demands_zh in row

@@ -17,7 +17,7 @@ from broker.core.levers import Levers, levers_case
 from broker.core.message import Message, from_record
 from broker.core.receipts import Outcome
 from broker.core.records import Position, Record
-from broker.exchange import rebuild
+from broker.exchange import rejudging
 from broker.exchange.acts import Lever, lever_record
 from broker.log.topics import LEDGER
 from broker.store import desk, ledger_view, levers, messages
@@ -467,7 +467,7 @@ async def test_the_view_is_the_same_however_the_ledger_is_cut_and_when_it_is_reb
     for batch in (3, 1000):
         await world.store.call(ledger_view.clear_view)
         for since in range(0, len(records), batch):
-            await rebuild.take_in(
+            await rejudging.take_in(
                 world.store,
                 CODEC,
                 records[since : since + batch],

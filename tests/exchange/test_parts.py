@@ -21,7 +21,7 @@ from broker.core.records import Position, Record
 from broker.errors import Corrupt
 from broker.exchange.applying import directory_records
 from broker.exchange.joined_words import MOST_DOCUMENTS
-from broker.exchange.rebuild import take_in
+from broker.exchange.rejudging import take_in
 from broker.log import topics
 from broker.log.compartment import open_value, seal_value
 from broker.store import cases, ledger_view

@@ -6,6 +6,8 @@ import asyncio
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from broker.core.desk import BEHIND_A_DOSSIER, Act
 from broker.core.ids import CaseId, PartnerId
 from broker.core.message import Message, to_headers
@@ -88,7 +90,10 @@ async def exported(store: Store) -> bytes:
     return await store.scan(lambda connection: b"".join(export(connection)))
 
 
-async def test_after_a_rebuild_the_desk_holds_its_lanes_from_their_last_records_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_after_a_rebuild_the_desk_holds_its_lanes_from_their_last_records_on(
+    tmp_path: Path, processes: int
+) -> None:
     async with EmbeddedKafka() as cluster:
         kafka = KafkaOptions(
             bootstrap=cluster.bootstrap, start_timeout_s=20, ledger_partitions=1, outbox_partitions=1
@@ -104,8 +109,12 @@ async def test_after_a_rebuild_the_desk_holds_its_lanes_from_their_last_records_
             lying = TopicPartition(topics.outbox(B), 0)
             await group_admin.set_committed(kafka, groups.DELIVERY, {lying: Commit(7)})
             before = await exported(store)
-            done = await rebuild.rebuild(kafka, store, CODEC, progress=lambda *_: None)
+            told: list[tuple[int, int]] = []
+            done = await rebuild.rebuild(
+                kafka, store, CODEC, progress=lambda *each: told.append(each), processes=processes
+            )
             assert done.records == len(history)
+            assert told[-1] == (len(history), len(history))
             assert await exported(store) == before
             held = await store.read(blocked.read, B, 0)
             assert [(each.id, each.outbox_offset) for each in held] == [("m-3", 2), ("m-1", 3)]

@@ -1,0 +1,80 @@
+"""What intake says of a submission before the ledger has it: as the exchange will, by the view and what is to come."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Final
+
+from broker.core import agreements, lifecycle
+from broker.core.forbidden import is_suspect
+from broker.core.lifecycle import CaseState
+from broker.core.message import Message
+from broker.core.problems import Refusal
+from broker.core.records import Position
+from broker.core.routing import terms_of
+from broker.intake.ahead import Ahead
+from broker.intake.events import Submission
+from broker.intake.ports import DirectorySource
+from broker.intake.verdicts import Accepted, Verdict
+from broker.log.topics import LEDGER
+from broker.store.ledger_view import Known
+
+REUSED: Final = Refusal(code="message-id-reused", detail="this id was used before for other content")
+
+
+OF_THE_CASE: Final = frozenset(
+    {
+        *("transition-illegal", "case-unknown", "case-exists", "party-not-involved", "parts-open"),
+        *("callback-missing", "courier-mismatch", "extension-too-long", "fee-mismatch", "fee-unpaid"),
+    }
+)
+"""Refusals that hang on the case's state: only a view that is not behind may give them."""
+
+
+class Judge:
+    """Judges submissions by the directory in force. ``remembered``: how many cases it knows ahead of the view."""
+
+    def __init__(self, directory: DirectorySource, remembered: int) -> None:
+        self._directory = directory
+        self._ahead = Ahead(remembered)
+
+    def passed(self, state: CaseState | None) -> None:
+        """A message was let pass, and its case will stand like this."""
+        self._ahead.put(state)
+
+    def ahead_of_view(
+        self, submission: Submission, seen: CaseState | None, now: datetime, day: date
+    ) -> lifecycle.Advanced | Refusal:
+        """By the state that the view holds; by the one to come, where the view may only be behind."""
+        verdict = self.of(submission, seen, now, day)
+        if isinstance(verdict, Refusal) and verdict.code in OF_THE_CASE:
+            ahead = self._ahead.of(submission.message.case, seen)
+            if ahead is not None:
+                later = self.of(submission, ahead, now, day)
+                return later if isinstance(later, lifecycle.Advanced) else verdict
+        return verdict
+
+    def of(
+        self, submission: Submission, state: CaseState | None, now: datetime, day: date
+    ) -> lifecycle.Advanced | Refusal:
+        """As the exchange will, if directory and state are then as they are now.
+
+        Of a case that was opened under an earlier directory, the exchange alone knows the terms.
+        """
+        message, facts = submission.message, submission.examined.datum
+        if message.expired(now):
+            return Refusal(code="expired", detail="the message expired before it was written")
+        directory = self._directory.current()
+        refusal = agreements.check(directory, message, state, day, facts)
+        if refusal is not None:
+            return refusal
+        return lifecycle.advance(state, message, now, facts, terms_of(message, state, directory, facts))
+
+
+def again(known: Known, message: Message) -> Verdict:
+    """What a message is told that the view has under its name."""
+    if known.digest != message.digest:
+        return REUSED
+    if known.code is not None and is_suspect(message.type, known.code):
+        return Refusal(code=known.code, detail="refused before, and kept on the ledger")
+    return Accepted(Position(LEDGER, known.ledger_partition, known.ledger_offset), duplicate=True)
