@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from bench import pages
 from bench.delivery_peers import CONTENDERS, IN_FLIGHT
 from bench.delivery_runs import Figure
 from bench.report import QUIET, Goal, table
@@ -31,14 +32,13 @@ def line(figure: Figure) -> str:
 
 
 def page_with(page: str, told: str) -> str:
-    """The benchmarks' page with this section at its end, instead of the one that it had."""
-    return f"{page.partition(HEADING)[0].rstrip()}\n\n{told}"
+    """The benchmarks' page with this section, in place of the one that it had."""
+    return pages.with_section(page, HEADING, told)
 
 
 def section_of(page: str) -> str:
     """The section that a page has; empty when it has none."""
-    _, heading, rest = page.partition(HEADING)
-    return heading + rest
+    return pages.section_of(page, HEADING)
 
 
 def section(delivered: Delivered) -> str:

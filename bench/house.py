@@ -35,6 +35,8 @@ class House:
     def __init__(self, folder: Path, bootstrap: str, *, session_s: float = 10.0) -> None:
         """``session_s``: how long Kafka waits for a worker of the run before; it counts in no figure."""
         self.folder = folder
+        self.settings = ""
+        """More of the configuration, as TOML."""
         self.caller = SENDER
         """Who asks whether the directory is in force."""
         self._session_s = session_s
@@ -107,7 +109,7 @@ port = {self.intake_port}
 port = {self._pages[name]}
 [serve]
 folder = "{self.folder}/members/{name}"
-"""
+{self.settings}"""
         )
         return path
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -13,6 +14,20 @@ def with_section(page: str, heading: str, told: str) -> str:
     _, another, after = rest.partition("\n## ")
     following = f"\n## {after}" if another else ""
     return f"{before.rstrip()}\n\n{told.rstrip()}\n{following}"
+
+
+def section_of(page: str, heading: str) -> str:
+    """The section of this heading that a page has; empty when it has none."""
+    _, found, rest = page.partition(heading + "\n")
+    return f"{found}{rest.partition(chr(10) + '## ')[0].rstrip()}\n" if found else ""
+
+
+def kept(page: str, before: str, headings: Sequence[str]) -> str:
+    """``page`` with those sections of the page ``before`` that others have made: they stay until they run again."""
+    for heading in headings:
+        if told := section_of(before, heading):
+            page = with_section(page, heading, told)
+    return page
 
 
 def write(path: Path, heading: str, told: str) -> None:

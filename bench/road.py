@@ -21,7 +21,7 @@ from typing import Final
 
 import orjson
 
-from bench import delivery_report, report
+from bench import delivery_report, hall_report, pages, rebuild, report
 from bench.bare import Bare
 from bench.crew import Crew, Sizes
 from bench.house import House
@@ -167,8 +167,7 @@ def main() -> None:
     )
     page = report.render(results)
     before = arguments.page.read_text(encoding="utf-8") if arguments.page.exists() else ""
-    if told := delivery_report.section_of(before):  # made by bench.delivery: it stays until that is run again
-        page = delivery_report.page_with(page, told)
+    page = pages.kept(page, before, (delivery_report.HEADING, hall_report.HEADING, rebuild.HEADING))
     arguments.page.write_text(page, encoding="utf-8")
     print(page)
 
