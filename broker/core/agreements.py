@@ -69,7 +69,7 @@ def _covered(directory: Directory, message: Message, day: date) -> Refusal | Non
         )
     if not agreement.in_force(day):
         return _missing(directory, message, None, day, f"had an agreement until {agreement.until}")
-    if message.item not in agreement.items:
+    if not directory.covers(agreement, message.item or ""):
         return _missing(
             directory, message, agreement, day, f"have not agreed on {_named(directory, message.item)}"
         )

@@ -140,6 +140,12 @@ class Directory:
     items: Mapping[str, Item]
     agreements: Mapping[frozenset[PartnerId], Agreement]
     bundles: Mapping[str, Bundle] = field(default_factory=dict)
+    agreed: Mapping[frozenset[PartnerId], frozenset[str]] = field(default_factory=dict)
+    """The items of each agreement as a set: a province's has thousands."""
+
+    def covers(self, agreement: Agreement, item: str) -> bool:
+        """Whether an agreement lists this item."""
+        return item in self.agreed.get(frozenset(agreement.partners), agreement.items)
 
     def agreement(self, one: PartnerId, other: PartnerId) -> Agreement | None:
         return self.agreements.get(frozenset((one, other)))
@@ -201,6 +207,7 @@ def read_directory(documents: Mapping[str, str]) -> Directory:
             items=items,
             agreements=agreements,
             bundles=bundles,
+            agreed={pair: frozenset(each.items) for pair, each in agreements.items()},
         )
         faults.extend(dangling(made))
         if not faults:
