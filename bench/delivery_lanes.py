@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from broker.core.ids import CaseId
-from broker.core.lanes import Lanes
+from broker.core.lane.lanes import Lanes
 
 Entry = tuple[CaseId, None]
 _IN_FLIGHT: Final = 256

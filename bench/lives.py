@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from broker.core.case_state import CaseState
+from broker.core.case.case_state import CaseState
+from broker.core.case.lifecycle import Advanced, advance
+from broker.core.case.terms import Terms
+from broker.core.case.transitions import MESSAGE_TYPES, Role
+from broker.core.catalogue.items import Item, Step
 from broker.core.ids import CaseId, MessageId, Party
-from broker.core.items import Item, Step
-from broker.core.lifecycle import Advanced, advance
 from broker.core.message import Message, MessageClass, Mode
-from broker.core.terms import Terms
-from broker.core.transitions import MESSAGE_TYPES, Role
 
 _NOON: Final = datetime(2024, 3, 4, 4, tzinfo=UTC)
 _OPENING, _RESPONSIBLE = "451300", "430423"
@@ -64,7 +64,7 @@ LIVES: Final[tuple[tuple[Said, ...], ...]] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """What :func:`broker.core.lifecycle.advance` is asked, by its own names."""
+    """What :func:`broker.core.case.lifecycle.advance` is asked, by its own names."""
 
     state: CaseState | None
     message: Message

@@ -18,9 +18,9 @@ import orjson
 
 from bench import letters
 from bench.letters import Order
-from broker.core import lifecycle
-from broker.core.case_state import CaseState
-from broker.core.directory import Directory, read_directory
+from broker.core.case import lifecycle
+from broker.core.case.case_state import CaseState
+from broker.core.catalogue.directory import Directory, read_directory
 from broker.core.events import compartment_aad, structured_event
 from broker.core.ids import CaseId, MessageId, PartnerId
 from broker.core.message import Message, from_record, to_headers

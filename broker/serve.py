@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from broker.core.directory import Partner
+from broker.core.catalogue.directory import Partner
 from broker.core.ids import PartnerId
 from broker.core.signatures import sign_v1a
 from broker.delivery.papers import Papers

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from broker.core.directory import EMPTY, Directory, read_directory
+from broker.core.catalogue.directory import EMPTY, Directory, read_directory
 from broker.core.ids import PartnerId
-from broker.core.levers import Levers
+from broker.core.operating.levers import Levers
 from broker.errors import Unreachable
 from broker.keys import Keys, load_keys
 from broker.log.codec import Codec

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
 
-from broker.core.directory import Partner
-from broker.core.documents import FORBID_UNKNOWN, Fault
+from broker.core.catalogue.directory import Partner
+from broker.core.catalogue.documents import FORBID_UNKNOWN, Fault
 from connectors.base import Answer, Delivered, Features, Held, Parcel, Ports
 from connectors.mapping import MappingOptions
 

@@ -16,10 +16,10 @@ from typing import get_type_hints
 import life_pictures
 import pictures
 
-from broker.core.figure_columns import dictionary_table
-from broker.core.figures import SMALL
-from broker.core.lifecycle import lifecycle_diagram, lifecycle_table
-from broker.core.lifecycle_docs import fee_diagram, guards_table, rating_diagram
+from broker.core.case.lifecycle import lifecycle_diagram, lifecycle_table
+from broker.core.case.lifecycle_docs import fee_diagram, guards_table, rating_diagram
+from broker.core.evaluation.figure_columns import dictionary_table
+from broker.core.evaluation.figures import SMALL
 from broker.core.problems import CATALOGUE
 from broker.settings import Settings
 
@@ -31,7 +31,7 @@ def life_cycle() -> str:
     """Every message type, who may say it and when, what it must satisfy, and the diagrams of the states."""
     return (
         f"# Life cycle of a case\n\n{MADE}\n"
-        "The tables of `broker/core/transitions.py` and `broker/core/guards.py`. A message that they do not allow is "
+        "The tables of `broker/core/case/transitions.py` and `broker/core/case/guards.py`. A message that they do not allow is "
         "refused: with [`transition-illegal`](problems.md#transition-illegal), which names state, role and what is "
         "allowed, or with the [code](problems.md) of what it does not satisfy. In words, for the people of a hall: "
         "[the life of a case](../explanation/life-of-a-case.md), "

@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from broker.core.circuit import HOUSE as CIRCUIT
-from broker.core.circuit import Circuit, Phase
-from broker.core.lanes import Lanes
-from broker.core.schedule import HOUSE as SCHEDULE
+from broker.core.lane.circuit import HOUSE as CIRCUIT
+from broker.core.lane.circuit import Circuit, Phase
+from broker.core.lane.lanes import Lanes
+from broker.core.lane.schedule import HOUSE as SCHEDULE
 
 _CASE: Final = "case"
 _LaneMove = Callable[[Lanes[str, int]], object]

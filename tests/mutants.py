@@ -34,7 +34,7 @@ MUTANTS = (
     Mutant(
         name="card-twice",
         promise="a card falls once: the state remembers which were issued",
-        file="broker/core/cards.py",
+        file="broker/core/clocks/cards.py",
         before="    if key in state.cards:\n        return state\n",
         after="",
         test="tests/exchange/test_cards.py",
@@ -42,7 +42,7 @@ MUTANTS = (
     Mutant(
         name="terms-of-today",
         promise="a case ends under the directory that it was opened under",
-        file="broker/core/opening.py",
+        file="broker/core/case/opening.py",
         before="        directory=terms.version,\n",
         after="",
         test="tests/supervision/test_deadlines.py",
@@ -50,7 +50,7 @@ MUTANTS = (
     Mutant(
         name="charged-twice",
         promise="nobody pays twice: one fee a case",
-        file="broker/core/transitions.py",
+        file="broker/core/case/transitions.py",
         before="        fee_since=frozenset({Fee.NONE}),",
         after="        fee_since=frozenset({Fee.NONE, Fee.PAID}),",
         test="tests/core/test_lifecycle.py::test_a_fee_is_paid_after_its_request_and_once",
@@ -66,7 +66,7 @@ MUTANTS = (
     Mutant(
         name="secondary-suppression",
         promise="no hidden figure follows from the shown ones",
-        file="broker/core/suppression.py",
+        file="broker/core/evaluation/suppression.py",
         before="yield min(shown)",
         after="continue",
         test="tests/core/test_suppression.py",
@@ -74,7 +74,7 @@ MUTANTS = (
     Mutant(
         name="dedupe",
         promise="one effect for each message: a repeat on the ledger is dropped",
-        file="broker/core/routing.py",
+        file="broker/core/case/routing.py",
         before="    if known is not None:\n        # A card",
         after="    if known is not None and not known.digest:\n        # A card",
         test="tests/exchange/test_stage.py::test_a_repeat_has_no_second_effect_also_after_a_restart",
@@ -98,7 +98,7 @@ MUTANTS = (
     Mutant(
         name="receipt-before-offset",
         promise="a receipt for every effect",
-        file="broker/core/routing.py",
+        file="broker/core/case/routing.py",
         before="    return Settled(name=acknowledged(message), outcome=OUTCOMES[message.type], routes=routes)",
         after="    return Repeated()",
         test="tests/core/test_routing.py::test_a_receipt_settles_the_message_and_goes_to_its_sender",
@@ -122,7 +122,7 @@ MUTANTS = (
     Mutant(
         name="same-id-other-content",
         promise="a message id stands for one content for ever",
-        file="broker/core/routing.py",
+        file="broker/core/case/routing.py",
         before="        return replace(_refused(message, reused), recorded=False)",
         after="        return Repeated()",
         test="tests/exchange/test_stage.py::test_an_id_reused_for_other_content_is_refused_and_the_first_stays",
@@ -138,7 +138,7 @@ MUTANTS = (
     Mutant(
         name="lanes",
         promise="order in a case: one delivery in flight for each case",
-        file="broker/core/lanes.py",
+        file="broker/core/lane/lanes.py",
         before="        lane = self._lanes.get(lane_key)\n        if lane is None:\n            lane = self._lanes[lane_key] = _Lane(lane_key, node)",
         after="        lane = None\n        if lane is None:\n            lane = self._lanes[lane_key] = _Lane(lane_key, node)",
         test="tests/core/test_lanes.py",
@@ -146,7 +146,7 @@ MUTANTS = (
     Mutant(
         name="safe-commit",
         promise="an accepted message is never lost: nothing above the lowest unfinished offset is committed",
-        file="broker/core/offsets.py",
+        file="broker/core/lane/offsets.py",
         before="        return self._started[self._front] if self._pending else self._next",
         after="        return self._next",
         test="tests/core/test_offsets.py",

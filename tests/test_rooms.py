@@ -38,7 +38,7 @@ def test_the_rooms_import_by_the_table(tree: Path) -> None:
     ("room", "imported"),
     [
         ("broker/core/message.py", "broker.log.topics"),
-        ("broker/core/lanes.py", "asyncio"),
+        ("broker/core/lane/lanes.py", "asyncio"),
         ("broker/log/topics.py", "broker.store.engine"),
         ("broker/intake/intake.py", "broker.exchange.stage"),
         ("broker/exchange/stage.py", "connectors.registry"),

@@ -24,7 +24,7 @@ from typing import Final
 
 import uvloop
 
-from broker.core.directory import Directory, Limits, Partner
+from broker.core.catalogue.directory import Directory, Limits, Partner
 from broker.core.ids import CaseId, PartnerId
 from broker.core.message import Message
 from broker.core.signatures import SigningKey, sign_v1a

@@ -13,7 +13,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from broker.archive.finding import Finding, Kind, Proof, proof, proofs
-from broker.core.case_state import CaseState, Fee
+from broker.core.case.case_state import CaseState, Fee
 from broker.core.ids import CaseId, PartnerId
 from broker.core.message import SHANGHAI, from_epoch_ms
 from broker.store import findings as rows

@@ -12,8 +12,8 @@ from typing import Final
 from sqlalchemy import Connection
 
 from broker.archive.finding import Finding, Kind, proofs
-from broker.core.case_state import CaseState
-from broker.core.forbidden import STRANGER, SUSPECTS
+from broker.core.case.case_state import CaseState
+from broker.core.case.forbidden import STRANGER, SUSPECTS
 from broker.core.ids import PartnerId, Party
 from broker.store import findings as rows
 from broker.store.rows import MessageRow

@@ -38,10 +38,10 @@ from broker.commands.common import (
 )
 from broker.commands.finding import directory_of, find_partner
 from broker.commands.showing import clock, moment, plain
+from broker.core.evaluation.overtaking import NEVER
+from broker.core.evaluation.reconciliation import ReconciliationList, month_of, read_list
 from broker.core.ids import PartnerId
 from broker.core.message import epoch_ms
-from broker.core.overtaking import NEVER
-from broker.core.reconciliation import ReconciliationList, month_of, read_list
 from broker.errors import WrongUse
 from broker.exchange.reconciling import reconciled_records
 from broker.settings import Settings

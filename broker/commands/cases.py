@@ -21,13 +21,13 @@ from broker.commands.common import (
     print_rows,
     run,
 )
-from broker.core.directory import EMPTY, Directory, read_directory
+from broker.core.case.lifecycle import CaseState
+from broker.core.case.terms import terms_of_case
+from broker.core.catalogue.directory import EMPTY, Directory, read_directory
+from broker.core.clocks.outlook import outlook
 from broker.core.ids import CaseId, InvalidId, case_id
-from broker.core.lifecycle import CaseState
 from broker.core.message import from_epoch_ms, from_record, rfc3339
-from broker.core.outlook import outlook
 from broker.core.records import Position
-from broker.core.terms import terms_of_case
 from broker.errors import WrongUse
 from broker.log import scan, topics
 from broker.log.registry import open_codec

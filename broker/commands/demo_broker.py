@@ -19,7 +19,7 @@ import orjson
 from broker.commands import directory
 from broker.commands.common import say
 from broker.commands.setup import make_missing
-from broker.core.directory import version_of
+from broker.core.catalogue.directory import version_of
 from broker.errors import TongbanError
 from broker.keys import create_missing_keys, load_keys
 from broker.settings import Settings, load

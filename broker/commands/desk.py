@@ -13,8 +13,8 @@ from broker.commands.common import AsJson, ConfigFile, load_settings, run
 from broker.commands.desk_acts import DEFAULT_WAIT_S, Deed, DryRun, Wait
 from broker.commands.desk_run import Job, Way, carry_out
 from broker.commands.desk_select import ANY, Selection
-from broker.core.desk import Act, Standing
 from broker.core.message import SHANGHAI
+from broker.core.operating.desk import Act, Standing
 from broker.errors import WrongUse
 
 app = typer.Typer(

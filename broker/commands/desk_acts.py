@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from broker.commands.acting import Actor, Pen, Written, now, open_pen
 from broker.commands.common import notes, say
-from broker.core.desk import BEHIND_A_DOSSIER, Act, Dossier, Standing
 from broker.core.ids import MessageId
+from broker.core.operating.desk import BEHIND_A_DOSSIER, Act, Dossier, Standing
 from broker.errors import Unreachable
 from broker.exchange.acts import act_record
 from broker.settings import Settings

@@ -11,7 +11,7 @@ from broker.commands.causes import explain
 from broker.commands.common import console, print_json, print_rows
 from broker.commands.desk_select import Selection, find, is_overdue, read_filters
 from broker.commands.showing import age, plain, short, stamp
-from broker.core.desk import Dossier, Standing
+from broker.core.operating.desk import Dossier, Standing
 from broker.settings import Settings
 
 _COLUMNS: Final = ("since", "deadline", "partner", "cause", "case", "message", "failures", "owner")

@@ -15,9 +15,9 @@ from broker.commands.common import FOUND, console, print_json, print_rows, say
 from broker.commands.desk_select import is_overdue
 from broker.commands.finding import read_name
 from broker.commands.showing import age, clock, plain, stamp
-from broker.core.desk import Dossier, Standing
 from broker.core.ids import Party
 from broker.core.message import MessageClass
+from broker.core.operating.desk import Dossier, Standing
 from broker.core.records import Position, Record
 from broker.errors import Unreachable
 from broker.log import scan, topics

@@ -13,8 +13,8 @@ from broker.commands.common import DONE, FOUND, console, print_json, run, say
 from broker.commands.desk_acts import Chosen, Deed, Ended, Left, Tally, follow, in_order, perform, with_lanes
 from broker.commands.desk_select import NOT_CLOSED, Selection, check, find, named, read_filters
 from broker.commands.showing import plain
-from broker.core.desk import Act, Dossier, Standing
 from broker.core.ids import BROKER
+from broker.core.operating.desk import Act, Dossier, Standing
 from broker.settings import Settings
 from broker.store.engine import Store
 from broker.store.rows import Name

@@ -7,8 +7,8 @@ from typing import Final
 
 from broker.commands.desk_acts import Left
 from broker.commands.finding import directory_of, find_partner, read_case, read_name
-from broker.core.desk import Dossier, Standing
 from broker.core.ids import CaseId, PartnerId
+from broker.core.operating.desk import Dossier, Standing
 from broker.errors import WrongUse
 from broker.store import desk
 from broker.store.desk import Order

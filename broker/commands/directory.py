@@ -20,8 +20,8 @@ from broker.commands.common import (
     print_rows,
     run,
 )
-from broker.core.directory import EMPTY, Directory, read_directory
-from broker.core.documents import DocumentInvalid
+from broker.core.catalogue.directory import EMPTY, Directory, read_directory
+from broker.core.catalogue.documents import DocumentInvalid
 from broker.core.message import SHANGHAI
 from broker.errors import WrongUse
 from broker.exchange.applying import directory_records

@@ -10,8 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from broker.commands.acting import open_store
 from broker.commands.common import AsJson, ConfigFile, console, load_settings, notes, print_json, run
-from broker.core.figures import SMALL
-from broker.core.reconciliation import month_of
+from broker.core.evaluation.figures import SMALL
+from broker.core.evaluation.reconciliation import month_of
 from broker.errors import WrongUse
 from broker.settings import Settings
 from broker.supervision.figures import FILES, Counted, compute, months_between, write

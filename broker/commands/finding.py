@@ -6,7 +6,7 @@ import difflib
 from typing import Final
 
 from broker.commands.showing import plain
-from broker.core.directory import Directory, Partner
+from broker.core.catalogue.directory import Directory, Partner
 from broker.core.ids import BROKER, CaseId, InvalidId, PartnerId, Party, case_id, message_id, partner_id
 from broker.errors import WrongUse
 from broker.store.engine import Store

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 
 from broker.commands.common import AsJson, ConfigFile, console, load_settings, print_json, run
-from broker.core.directory import EMPTY, Directory, read_directory
+from broker.core.catalogue.directory import EMPTY, Directory, read_directory
 from broker.log.lag import Exactness
 from broker.settings import Settings
 from broker.store import directory as rows

@@ -26,8 +26,8 @@ from broker.commands.partner_status import print_page, print_table, standings
 from broker.commands.pulling import Limits
 from broker.commands.showing import moment
 from broker.commands.standing_document import document
-from broker.core.desk import Act
 from broker.core.message import epoch_ms
+from broker.core.operating.desk import Act
 from broker.errors import WrongUse
 
 app = typer.Typer(help="How each partner stands; pause, resume, limit, probe, recover.", no_args_is_help=True)

@@ -11,8 +11,8 @@ from broker.commands.acting import Actor, open_store
 from broker.commands.common import FOUND, say
 from broker.commands.finding import directory_of, find_partner
 from broker.commands.showing import clock, plain
-from broker.core.directory import Limits, Partner
-from broker.core.levers import Levers
+from broker.core.catalogue.directory import Limits, Partner
+from broker.core.operating.levers import Levers
 from broker.errors import WrongUse
 from broker.settings import Settings
 from broker.store import levers as lever_rows

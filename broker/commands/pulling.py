@@ -13,7 +13,7 @@ import typer
 from broker.commands.acting import POLL_S, Actor, Written, now, now_ms, open_pen, until_judged
 from broker.commands.common import FOUND, console, print_json
 from broker.commands.showing import plain
-from broker.core.directory import Partner
+from broker.core.catalogue.directory import Partner
 from broker.exchange.acts import Lever, lever_record
 from broker.settings import Settings
 from broker.store import line_status

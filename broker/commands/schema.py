@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 
 from broker.commands.common import DONE, FOUND, AsJson, console, print_json, print_rows
-from broker.core.avro_model import SchemaInvalid
-from broker.core.avro_parser import read_record
+from broker.core.avro.avro_model import SchemaInvalid
+from broker.core.avro.avro_parser import read_record
 from broker.errors import WrongUse
 from broker.log.schema_changes import changes
 from broker.log.schema_rules import Verdict, judge

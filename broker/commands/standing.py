@@ -11,9 +11,9 @@ from enum import StrEnum
 from typing import Final
 
 from broker.commands.showing import age, clock, plain, short
-from broker.core.directory import Directory, Limits, Partner
+from broker.core.catalogue.directory import Directory, Limits, Partner
 from broker.core.ids import PartnerId
-from broker.core.levers import Levers
+from broker.core.operating.levers import Levers
 from broker.log.lag import Exactness
 from broker.store.line_status import STALE_MS, LineStatus
 from broker.store.messages import Backlog

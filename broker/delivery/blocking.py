@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from broker.core.desk import is_control
 from broker.core.ids import CaseId, PartnerId
 from broker.core.message import Message
+from broker.core.operating.desk import is_control
 from broker.store.blocked import BlockedMessage, Release
 
 

@@ -14,9 +14,9 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from broker.core.desk import BEHIND_A_DOSSIER, SCHEDULE_USED_UP
 from broker.core.ids import CaseId, PartnerId
 from broker.core.message import from_record
+from broker.core.operating.desk import BEHIND_A_DOSSIER, SCHEDULE_USED_UP
 from broker.delivery.answers import finish
 from broker.delivery.line import PartnerLine
 from broker.delivery.parked_cases import ParkedCase

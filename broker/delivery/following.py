@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from broker.core import levers
-from broker.core.directory import Directory, Limits, Partner
-from broker.core.documents import DocumentInvalid
+from broker.core.catalogue.directory import Directory, Limits, Partner
+from broker.core.catalogue.documents import DocumentInvalid
 from broker.core.ids import PartnerId
-from broker.core.levers import Levers
+from broker.core.operating import levers
+from broker.core.operating.levers import Levers
 from broker.delivery.held import Held
 from broker.delivery.line import PartnerLine
 from broker.log.topics import outbox

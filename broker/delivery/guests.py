@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from broker.core.ids import CaseId
-from broker.core.lanes import Lanes
+from broker.core.lane.lanes import Lanes
 from broker.delivery.health import Health
 from broker.delivery.receipts import Ending
 from broker.delivery.sending import Sender

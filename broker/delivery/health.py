@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, assert_never
 
-from broker.core.circuit import Circuit, CircuitPolicy, Phase
 from broker.core.ids import PartnerId
-from broker.core.rate import RateMeter
-from broker.core.recovery import Recovery
+from broker.core.lane.circuit import Circuit, CircuitPolicy, Phase
+from broker.core.lane.rate import RateMeter
+from broker.core.lane.recovery import Recovery
 from broker.delivery.ports import Clock
 from broker.telemetry import CIRCUIT, get_log
 from connectors.base import Answer, Closed, Deferred, Delivered, Held, Misconfigured, Refused, Taken

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from broker.core.directory import Partner
+from broker.core.catalogue.directory import Partner
 from broker.core.ids import PartnerId
 from broker.core.records import TopicPartition
 from broker.delivery.line import PartnerLine

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from broker.core.circuit import CircuitPolicy
-from broker.core.directory import Limits, Partner
+from broker.core.catalogue.directory import Limits, Partner
 from broker.core.ids import CaseId
-from broker.core.lanes import Lanes
-from broker.core.schedule import Schedules
+from broker.core.lane.circuit import CircuitPolicy
+from broker.core.lane.lanes import Lanes
+from broker.core.lane.schedule import Schedules
 from broker.delivery.answers import Answers, Park
 from broker.delivery.guests import Guests
 from broker.delivery.health import Health

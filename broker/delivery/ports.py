@@ -8,7 +8,7 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 from sqlalchemy import Connection
 
-from broker.core.directory import Partner
+from broker.core.catalogue.directory import Partner
 from broker.core.ids import CaseId
 from broker.core.message import Message
 from broker.core.records import Commit, NewRecord, Position, Record, TopicPartition

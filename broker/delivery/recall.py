@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from broker.core.offset_map import NoteUnreadable, OffsetMap, decode, digest
+from broker.core.lane.offset_map import NoteUnreadable, OffsetMap, decode, digest
 from broker.core.records import Commit, TopicPartition
 from broker.delivery.ports import Reader, Rows
 from broker.store import commit_notes, marks

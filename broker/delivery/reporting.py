@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from broker.core.circuit import Phase as CircuitPhase
 from broker.core.ids import PartnerId
+from broker.core.lane.circuit import Phase as CircuitPhase
 from broker.delivery.held import Held
 from broker.delivery.line import PartnerLine
 from broker.delivery.ports import Clock, Rows

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from broker.core.directory import Partner
+from broker.core.catalogue.directory import Partner
 from broker.core.receipts import Outcome
 from broker.delivery.chores import Chores
 from broker.delivery.ports import Clock, Opening

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Final
 
-from broker.core import circuit, schedule
-from broker.core.circuit import CircuitPolicy
-from broker.core.directory import Directory, Partner
+from broker.core.catalogue.directory import Directory, Partner
 from broker.core.ids import PartnerId
-from broker.core.levers import Levers
-from broker.core.schedule import Schedule, Schedules
+from broker.core.lane import circuit, schedule
+from broker.core.lane.circuit import CircuitPolicy
+from broker.core.lane.schedule import Schedule, Schedules
+from broker.core.operating.levers import Levers
 from broker.delivery.asking import Asking
 from broker.delivery.commits import Commits
 from broker.delivery.desk import Desk

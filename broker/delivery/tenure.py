@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from broker.core.ids import PartnerId
+from broker.core.lane.offset_map import OffsetMap, digest
+from broker.core.lane.offset_note import NOTHING, Note, encode
+from broker.core.lane.offsets import OffsetTracker, Window
 from broker.core.message import Message
-from broker.core.offset_map import OffsetMap, digest
-from broker.core.offset_note import NOTHING, Note, encode
-from broker.core.offsets import OffsetTracker, Window
 from broker.core.records import Position, Record, TopicPartition
 from broker.delivery.blocking import Blocking
 from broker.delivery.parked_cases import ParkedCases

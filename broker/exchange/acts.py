@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Literal, assert_never
 
-from broker.core.desk import Act, Dossier
 from broker.core.ids import BROKER, CaseId, PartnerId, Party, derived_id
-from broker.core.levers import levers_case
 from broker.core.message import Message, MessageClass, rfc3339, to_headers, value_digest
+from broker.core.operating.desk import Act, Dossier
+from broker.core.operating.levers import levers_case
 from broker.core.records import NewRecord
 from broker.log import topics
 from broker.log.codec import Codec

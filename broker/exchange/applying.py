@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from broker.core.directory import version_of
+from broker.core.case.routing import DIRECTORY_APPLIED, DIRECTORY_CASE
+from broker.core.catalogue.directory import version_of
 from broker.core.ids import BROKER, derived_id
 from broker.core.message import Message, MessageClass, rfc3339, to_headers, value_digest
 from broker.core.records import NewRecord
-from broker.core.routing import DIRECTORY_APPLIED, DIRECTORY_CASE
 from broker.log import topics
 from broker.log.codec import Codec
 

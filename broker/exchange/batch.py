@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from broker.core.directory import Directory
-from broker.core.documents import DocumentInvalid
+from broker.core.case.routing import NoSubject
+from broker.core.catalogue.directory import Directory
+from broker.core.catalogue.documents import DocumentInvalid
 from broker.core.records import Record
-from broker.core.routing import NoSubject
 from broker.errors import Corrupt
 from broker.exchange.judged import NO_BOOK, Book, Judged
 from broker.exchange.judging import Judging

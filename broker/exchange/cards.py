@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import cast
 
-from broker.core.cards import issue
-from broker.core.case_state import CaseState
-from broker.core.deadlines import Kind, Light
-from broker.core.guards import Facts
+from broker.core.case.case_state import CaseState
+from broker.core.case.guards import Facts
+from broker.core.case.terms import Terms
+from broker.core.clocks.cards import issue
+from broker.core.clocks.deadlines import Kind, Light
 from broker.core.ids import PartnerId
 from broker.core.message import epoch_ms, from_epoch_ms
 from broker.core.records import Record
-from broker.core.terms import Terms
 from broker.errors import Corrupt
 from broker.store.rows import CardRow
 

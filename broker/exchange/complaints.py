@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from broker.core.case_state import CaseState
+from broker.core.case.case_state import CaseState
+from broker.core.case.routing import Refused
 from broker.core.ids import Party, derived_id
 from broker.core.message import Message, to_headers
 from broker.core.problems import Refusal
 from broker.core.records import NewRecord, Record
-from broker.core.routing import Refused
 from broker.exchange.outputs import notice_of_refusal
 from broker.log.codec import Codec
 

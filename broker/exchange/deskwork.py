@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from datetime import date
 from typing import cast
 
-from broker.core import desk, levers
-from broker.core.desk import Act, Dossier
-from broker.core.desk_lanes import Desk
-from broker.core.directory import Directory
+from broker.core.case.routing import Acted, Settled
+from broker.core.catalogue.directory import Directory
 from broker.core.ids import BROKER, CaseId, PartnerId, Party
-from broker.core.levers import Levers
 from broker.core.message import Message, as_partner, is_partner
+from broker.core.operating import desk, levers
+from broker.core.operating.desk import Act, Dossier
+from broker.core.operating.desk_lanes import Desk
+from broker.core.operating.levers import Levers
 from broker.core.problems import Refusal
 from broker.core.receipts import Outcome
 from broker.core.records import Record
-from broker.core.routing import Acted, Settled
 from broker.errors import Corrupt
 from broker.exchange import rows
 from broker.log.codec import Codec, Datum

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from broker.core import bundles
-from broker.core.bundles import BundleState, PartState, Saying
-from broker.core.case_state import CaseState
-from broker.core.directory import Directory
-from broker.core.guards import Facts
+from broker.core.bundle import bundles
+from broker.core.bundle.bundles import BundleState, PartState, Saying
+from broker.core.case.case_state import CaseState
+from broker.core.case.guards import Facts
+from broker.core.case.terms import terms
+from broker.core.catalogue.directory import Directory
 from broker.core.ids import BROKER, PartnerId, Party, derived_id
 from broker.core.message import (
     SHANGHAI,
@@ -24,7 +25,6 @@ from broker.core.message import (
     value_digest,
 )
 from broker.core.records import NewRecord, Record
-from broker.core.terms import terms
 from broker.log import topics
 from broker.log.codec import Codec
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from broker.core.desk_lanes import Desk
-from broker.core.directory import Directory
+from broker.core.case.lifecycle import CaseState
+from broker.core.catalogue.directory import Directory
 from broker.core.ids import CaseId, PartnerId
-from broker.core.levers import Levers
-from broker.core.lifecycle import CaseState
+from broker.core.operating.desk_lanes import Desk
+from broker.core.operating.levers import Levers
 from broker.core.records import NewRecord
 from broker.exchange import rows
 from broker.store.ledger_view import LedgerBatch

@@ -7,16 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import assert_never
 
-from broker.core.desk import Act
-from broker.core.desk_lanes import Desk
-from broker.core.directory import Directory, read_directory
-from broker.core.ids import BROKER, CaseId, MessageId, PartnerId
-from broker.core.levers import Levers
-from broker.core.lifecycle import CaseState
-from broker.core.message import Message
-from broker.core.problems import Refusal
-from broker.core.records import Record
-from broker.core.routing import (
+from broker.core.case.lifecycle import CaseState
+from broker.core.case.routing import (
     Acted,
     Applied,
     Carded,
@@ -31,7 +23,15 @@ from broker.core.routing import (
     judge,
     subject_of,
 )
-from broker.core.terms import NO_TERMS, terms_of_case
+from broker.core.case.terms import NO_TERMS, terms_of_case
+from broker.core.catalogue.directory import Directory, read_directory
+from broker.core.ids import BROKER, CaseId, MessageId, PartnerId
+from broker.core.message import Message
+from broker.core.operating.desk import Act
+from broker.core.operating.desk_lanes import Desk
+from broker.core.operating.levers import Levers
+from broker.core.problems import Refusal
+from broker.core.records import Record
 from broker.exchange import cards, deskwork, parts, reconciling, rows
 from broker.exchange.complaints import forwarded
 from broker.exchange.deskwork import Change

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from broker.core import bundles
-from broker.core.case_state import CaseState
-from broker.core.desk import Act
+from broker.core.bundle import bundles
+from broker.core.case.case_state import CaseState
+from broker.core.case.routing import acknowledged, act_of
 from broker.core.ids import CaseId, MessageId, key_case
 from broker.core.message import BadRecord, from_record
+from broker.core.operating.desk import Act
 from broker.core.records import Position, Record
-from broker.core.routing import acknowledged, act_of
 from broker.errors import Corrupt
 from broker.exchange.ports import ReadAt
 from broker.exchange.reading import Read

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from broker.core.case.routing import Refused
 from broker.core.ids import BROKER, PartnerId
 from broker.core.message import (
     ACCEPTED_HEADER,
@@ -18,7 +19,6 @@ from broker.core.message import (
 )
 from broker.core.problems import Refusal
 from broker.core.records import Headers, NewRecord, Position, Record, make_new_record
-from broker.core.routing import Refused
 from broker.log import topics
 from broker.log.codec import Codec
 

@@ -10,11 +10,11 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from typing import Final, cast
 
-from broker.core import bundles
-from broker.core.bundles import BundleState, PartState, PartStatus, Said, Word
-from broker.core.case_state import CaseState, Status, evolve
-from broker.core.directory import Directory
-from broker.core.guards import Facts
+from broker.core.bundle import bundles
+from broker.core.bundle.bundles import BundleState, PartState, PartStatus, Said, Word
+from broker.core.case.case_state import CaseState, Status, evolve
+from broker.core.case.guards import Facts
+from broker.core.catalogue.directory import Directory
 from broker.core.ids import CaseId, Party, derived_id, part_case, split_part
 from broker.core.message import Message, from_epoch_ms, from_record, to_headers
 from broker.core.records import NewRecord, Position, Record

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from broker.core.desk import Act
-from broker.core.guards import NO_FACTS, Facts
+from broker.core.case.guards import NO_FACTS, Facts
+from broker.core.case.routing import OUTCOMES, NoSubject, acknowledged, act_of, is_outcome, lever_of
+from broker.core.case.transitions import JOINED
 from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, split_part
 from broker.core.message import BadRecord, Message, as_partner, from_epoch_ms, from_record, is_partner
+from broker.core.operating.desk import Act
 from broker.core.quick import quick
 from broker.core.receipts import Outcome
 from broker.core.records import Record
-from broker.core.routing import OUTCOMES, NoSubject, acknowledged, act_of, is_outcome, lever_of
-from broker.core.transitions import JOINED
 from broker.errors import Corrupt
 from broker.exchange.deskwork import clear_facts_of
 from broker.log.codec import Codec

@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from broker.core.desk import Dossier, is_control
 from broker.core.ids import PartnerId
 from broker.core.message import SOURCE_POSITION_HEADER, BadRecord, Message, MessageClass, from_record
+from broker.core.operating.desk import Dossier, is_control
 from broker.core.records import Commit, Position, Record, TopicPartition
 from broker.errors import WrongUse
 from broker.exchange import rebuild_workers

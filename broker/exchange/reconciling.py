@@ -7,9 +7,9 @@ from dataclasses import asdict
 from datetime import date, datetime
 from typing import Final, cast
 
+from broker.core.evaluation.reconciliation import Entry
 from broker.core.ids import BROKER, PartnerId, derived_id
 from broker.core.message import Message, MessageClass, rfc3339, to_headers, value_digest
-from broker.core.reconciliation import Entry
 from broker.core.records import NewRecord, Record
 from broker.errors import Corrupt
 from broker.log import topics

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Final
 
-from broker.core.directory import EMPTY, Directory, read_directory
+from broker.core.catalogue.directory import EMPTY, Directory, read_directory
 from broker.core.records import Record
 from broker.exchange import batch, reading
 from broker.exchange.originals import read_originals

@@ -6,17 +6,17 @@ import json
 from collections.abc import Mapping
 from typing import Final, cast
 
-from broker.core.case_state import CaseState
-from broker.core.deadlines import next_deadline
-from broker.core.desk import Dossier
-from broker.core.directory import Directory, version_of
+from broker.core.case.case_state import CaseState
+from broker.core.case.routing import Settled
+from broker.core.case.terms import terms_of_case
+from broker.core.catalogue.directory import Directory, version_of
+from broker.core.clocks.deadlines import next_deadline
 from broker.core.ids import BROKER, MessageId
 from broker.core.message import Message, epoch_ms
+from broker.core.operating.desk import Dossier
 from broker.core.problems import Refusal
 from broker.core.quick import quick
 from broker.core.records import Record
-from broker.core.routing import Settled
-from broker.core.terms import terms_of_case
 from broker.errors import Corrupt
 from broker.store.rows import ActRow, CaseRow, DirectoryRow, MessageRow, OutcomeRow
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from broker.core.directory import EMPTY, Directory, read_directory
+from broker.core.catalogue.directory import EMPTY, Directory, read_directory
 from broker.core.records import Commit, Record, TopicPartition
 from broker.errors import PositionConflict, TongbanError, Unreachable
 from broker.exchange import batch, reading

@@ -9,9 +9,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from broker.core.case.lifecycle import CaseState
 from broker.core.events import compartment_aad
 from broker.core.ids import BROKER, CaseId, PartnerId, key_case
-from broker.core.lifecycle import CaseState
 from broker.core.message import Message, epoch_ms, from_epoch_ms, from_record
 from broker.intake.ports import Held, Name, Whereabouts
 from broker.log.codec import Codec

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from broker.core.case.lifecycle import CaseState
 from broker.core.ids import CaseId
-from broker.core.lifecycle import CaseState
 
 
 class Ahead:

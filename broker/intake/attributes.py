@@ -11,11 +11,11 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final, TypeVar
 
+from broker.core.case.lifecycle import MESSAGE_TYPES, TypeRule
+from broker.core.case.opening import COMPLAINT
 from broker.core.events import NotCanonical, event_digest
 from broker.core.ids import BROKER, InvalidId, PartnerId, Party, party_from_path, party_path
-from broker.core.lifecycle import MESSAGE_TYPES, TypeRule
 from broker.core.message import TYPE_PREFIX, MessageClass, Mode, is_partner, parse_time
-from broker.core.opening import COMPLAINT
 from broker.core.problems import FieldError
 from broker.log.codec import Codec
 from broker.log.schemas import Schema

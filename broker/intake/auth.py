@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from aiohttp import web
 
 from broker.core import signatures
-from broker.core.directory import Directory, Partner
+from broker.core.catalogue.directory import Directory, Partner
 from broker.core.ids import PartnerId
 from broker.core.problems import FieldError, Refusal
 from broker.intake.ports import DirectorySource

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from broker.core import lifecycle
-from broker.core.forbidden import is_suspect
+from broker.core.case import lifecycle
+from broker.core.case.forbidden import is_suspect
+from broker.core.case.lifecycle import CaseState
 from broker.core.ids import CaseId, key_case
-from broker.core.lifecycle import CaseState
 from broker.core.message import SHANGHAI
 from broker.core.problems import Refusal
 from broker.core.records import Position

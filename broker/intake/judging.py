@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Final
 
-from broker.core import agreements, lifecycle
-from broker.core.forbidden import is_suspect
-from broker.core.lifecycle import CaseState
+from broker.core.case import agreements, lifecycle
+from broker.core.case.forbidden import is_suspect
+from broker.core.case.lifecycle import CaseState
+from broker.core.case.routing import terms_of
 from broker.core.message import Message
 from broker.core.problems import Refusal
 from broker.core.records import Position
-from broker.core.routing import terms_of
 from broker.intake.ahead import Ahead
 from broker.intake.events import Submission
 from broker.intake.ports import DirectorySource

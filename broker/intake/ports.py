@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from broker.core.desk import Dossier
-from broker.core.directory import Directory
+from broker.core.case.lifecycle import CaseState
+from broker.core.catalogue.directory import Directory
 from broker.core.ids import CaseId, MessageId, PartnerId, Party
-from broker.core.lifecycle import CaseState
 from broker.core.message import Message
+from broker.core.operating.desk import Dossier
 from broker.core.records import NewRecord, Position
 from broker.store.ledger_view import Loaded
 from broker.store.rows import AttemptRow, MessageRow

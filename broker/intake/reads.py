@@ -10,8 +10,11 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Final
 
-from broker.core.bundles import PartState
-from broker.core.directory import Directory, Partner
+from broker.core.bundle.bundles import PartState
+from broker.core.case.lifecycle import CaseState, Role, allowed, role_of
+from broker.core.case.terms import terms_of_case
+from broker.core.catalogue.directory import Directory, Partner
+from broker.core.clocks.outlook import outlook
 from broker.core.ids import (
     CaseId,
     InvalidId,
@@ -22,11 +25,8 @@ from broker.core.ids import (
     partner_id,
     party_path,
 )
-from broker.core.lifecycle import CaseState, Role, allowed, role_of
 from broker.core.message import rfc3339
-from broker.core.outlook import outlook
 from broker.core.problems import CATALOGUE, Refusal
-from broker.core.terms import terms_of_case
 from broker.intake.answers import Answer, json_answer, problem_list, problem_page, refused
 from broker.intake.gather import Gatherer
 from broker.intake.ports import DirectorySource, Name, View

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from broker.core.directory import Partner
+from broker.core.catalogue.directory import Partner
 from broker.intake.answers import Answer
 from broker.intake.auth import Auth, Proof
 

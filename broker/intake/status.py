@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from broker.core.desk import Dossier, Standing
 from broker.core.ids import party_path
 from broker.core.message import from_epoch_ms, rfc3339
+from broker.core.operating.desk import Dossier, Standing
 from broker.core.records import Position
 from broker.intake.ports import Name, Whereabouts
 from broker.log.topics import LEDGER

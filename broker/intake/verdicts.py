@@ -43,7 +43,7 @@ class Pending:
         self.judged = False
         """True once the view has had its say, or could not: the exchange judges it then."""
         self.refusal: Refusal | None = None
-        """Why it is refused although it is written: an attempt that is kept as evidence (``core/forbidden.py``)."""
+        """Why it is refused although it is written: an attempt that is kept as evidence (``core/case/forbidden.py``)."""
 
     @property
     def message(self) -> Message:

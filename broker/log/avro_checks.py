@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import TypeAlias
 
-from broker.core.avro_model import MAX_ITEMS, ArrayType, MapType, Node, Primitive, RecordType, UnionType
+from broker.core.avro.avro_model import MAX_ITEMS, ArrayType, MapType, Node, Primitive, RecordType, UnionType
 from broker.core.problems import FieldError
 from broker.log.avro_kinds import bounds_of, compile_branch, compile_holds, expectation, is_text
 

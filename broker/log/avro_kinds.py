@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, Final, TypeAlias, assert_never
 from uuid import UUID
 
-from broker.core.avro_model import (
+from broker.core.avro.avro_model import (
     FORMATS,
     MAX_ITEMS,
     ArrayType,

@@ -2,7 +2,7 @@
 
 Common Avro libraries are lenient where it hurts: negative indexes, over-long integers, counts beyond the
 data and trailing bytes pass in silence. This reader refuses them, so that no partner's bytes can spend our
-time or memory: its work is bounded by the bytes given, its depth by the schema (``core/schema_safety.py``
+time or memory: its work is bounded by the bytes given, its depth by the schema (``core/avro/schema_safety.py``
 keeps that finite). A schema is compiled once into closures; reading is then as quick as fastavro.
 
 Source: Apache Avro 1.12 specification, "Binary Encoding".
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import assert_never
 
-from broker.core.avro_model import (
+from broker.core.avro.avro_model import (
     MAX_ITEMS,
     ArrayType,
     EnumType,
@@ -164,7 +164,7 @@ def _union(node: UnionType, *, bounded: bool) -> Read:
 def _blocks(buffer: bytes, at: int, most: int, item: Callable[[bytes, int], int]) -> int:
     """Walk the blocks of an array or map; ``item`` reads one and returns the offset after it.
 
-    Every item takes at least one byte (``core/schema_safety.py``), so a count above the bytes left lies.
+    Every item takes at least one byte (``core/avro/schema_safety.py``), so a count above the bytes left lies.
     """
     left = most
     while True:

@@ -12,8 +12,8 @@ from decimal import Decimal
 from typing import Final, TypeAlias
 from uuid import UUID
 
-from broker.core.avro_defaults import integer_value
-from broker.core.avro_model import Fixed, Node, Primitive
+from broker.core.avro.avro_defaults import integer_value
+from broker.core.avro.avro_model import Fixed, Node, Primitive
 from broker.log.avro_kinds import bounds_of
 
 Read: TypeAlias = Callable[[bytes, int], tuple[object, int]]

@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final, TypeAlias
 
-from broker.core.avro_model import Node, Primitive, RecordType, UnionType
+from broker.core.avro.avro_model import Node, Primitive, RecordType, UnionType
 from broker.core.times import epoch_ms
 from broker.log.avro_kinds import Bounds, bounds_of, compile_holds
 from broker.log.avro_scalars import write_long

@@ -16,7 +16,7 @@ from typing import Final
 
 from fastavro import schemaless_writer
 
-from broker.core.avro_model import RecordType, UnionType, branch_name
+from broker.core.avro.avro_model import RecordType, UnionType, branch_name
 from broker.core.problems import FieldError, Refusal
 from broker.errors import Corrupt, WrongUse
 from broker.log.avro_checks import Check, compile_check

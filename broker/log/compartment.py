@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from broker.core.avro_model import UnionType
+from broker.core.avro.avro_model import UnionType
 from broker.core.sealing import NONCE_BYTES, SealBroken, open_sealed, seal
 from broker.errors import Corrupt, WrongUse
 from broker.log.avro_reader import compile_reader

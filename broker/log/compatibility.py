@@ -13,7 +13,7 @@ import avro.errors
 import avro.schema
 from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
 
-from broker.core.schema_safety import dangers
+from broker.core.avro.schema_safety import dangers
 from broker.errors import WrongUse
 from broker.log.schemas import Schema
 

@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable
 from typing import Final, TypeAlias, assert_never
 
-from broker.core.avro_defaults import default_value
-from broker.core.avro_model import (
+from broker.core.avro.avro_defaults import default_value
+from broker.core.avro.avro_model import (
     MAX_ITEMS,
     ArrayType,
     EnumType,

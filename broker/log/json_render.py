@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, TypeAlias, assert_never
 
-from broker.core.avro_model import (
+from broker.core.avro.avro_model import (
     ArrayType,
     EnumType,
     Fixed,

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from broker.core.avro_model import Fixed, Node, Primitive
+from broker.core.avro.avro_model import Fixed, Node, Primitive
 from broker.log.avro_kinds import compile_holds, expectation
 
 _TIME: Final = re.compile(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from broker.core.avro_model import (
+from broker.core.avro.avro_model import (
     ArrayType,
     EnumType,
     Facets,

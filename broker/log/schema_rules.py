@@ -10,9 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from broker.core.avro_model import ArrayType, MapType, Node, Primitive, RecordType, SchemaInvalid, UnionType
-from broker.core.avro_parser import read_record
-from broker.core.schema_safety import dangers
+from broker.core.avro.avro_model import (
+    ArrayType,
+    MapType,
+    Node,
+    Primitive,
+    RecordType,
+    SchemaInvalid,
+    UnionType,
+)
+from broker.core.avro.avro_parser import read_record
+from broker.core.avro.schema_safety import dangers
 from broker.errors import WrongUse
 from broker.log.compatibility import conflicts
 from broker.log.schemas import SEALED_FIELD, SchemaSet

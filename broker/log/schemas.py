@@ -19,9 +19,9 @@ from typing import Final
 from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
 from fastavro.types import Schema as AvroSchema
 
-from broker.core.avro_model import RecordType
-from broker.core.avro_parser import read_record
-from broker.core.schema_safety import dangers
+from broker.core.avro.avro_model import RecordType
+from broker.core.avro.avro_parser import read_record
+from broker.core.avro.schema_safety import dangers
 from broker.errors import Corrupt
 
 RELEASED: Final = "released.toml"

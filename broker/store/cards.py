@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Row, or_, select, tuple_
 
-from broker.core.case_state import CaseState
+from broker.core.case.case_state import CaseState
 from broker.core.ids import CaseId, PartnerId
 from broker.store.rows import CardRow
 from broker.store.tables import card, case

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, select, union
 
+from broker.core.case.lifecycle import CaseState, Status
 from broker.core.ids import CaseId, PartnerId
-from broker.core.lifecycle import CaseState, Status
 from broker.core.message import epoch_ms
 from broker.store.messages import read_message
 from broker.store.rows import MessageRow

@@ -1,4 +1,4 @@
-"""By which the notes of delivery's commits are known again (``broker.core.offset_map``).
+"""By which the notes of delivery's commits are known again (``broker.core.lane.offset_map``).
 
 Written in the transaction of the marks, before the group's commit. A kill between the two leaves the group with
 the note before: so a row names that one as well, and both are believed. Nothing else is.

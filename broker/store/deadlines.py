@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, or_, select, tuple_, update
 
-from broker.core.case_state import CaseState
+from broker.core.case.case_state import CaseState
 from broker.core.ids import CaseId, PartnerId
 from broker.store.statements import slices
 from broker.store.tables import case

@@ -9,8 +9,8 @@ from typing import Any, Final, Literal, cast
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, literal_column, select, tuple_
 
-from broker.core.desk import Dossier, Standing
 from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, Party
+from broker.core.operating.desk import Dossier, Standing
 from broker.store import names
 from broker.store.messages import read_message
 from broker.store.rows import ActRow, MessageRow, Name

@@ -11,10 +11,10 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, text
 
-from broker.core.calendar import STATUTORY, Calendar, calendar
-from broker.core.case_state import CaseState
-from broker.core.directory import Directory, read_directory
-from broker.core.figures import Card
+from broker.core.case.case_state import CaseState
+from broker.core.catalogue.directory import Directory, read_directory
+from broker.core.clocks.calendar import STATUTORY, Calendar, calendar
+from broker.core.evaluation.figures import Card
 from broker.core.message import from_epoch_ms
 from broker.store.export import bytewise
 from broker.store.tables import card, case, directory

@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, true
 
-from broker.core.case_state import CaseState
+from broker.core.case.case_state import CaseState
 from broker.core.ids import CaseId, PartnerId
 from broker.store.export import bytewise
 from broker.store.figures import prepare_scan

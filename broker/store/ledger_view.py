@@ -15,11 +15,11 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, and_, select, text
 from sqlalchemy.exc import IntegrityError
 
-from broker.core.desk import Dossier
+from broker.core.case.lifecycle import CaseState
 from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, Party
-from broker.core.levers import Levers
-from broker.core.lifecycle import CaseState
 from broker.core.message import epoch_ms
+from broker.core.operating.desk import Dossier
+from broker.core.operating.levers import Levers
 from broker.core.quick import evolver, quick
 from broker.core.receipts import Outcome
 from broker.errors import PositionConflict

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from sqlalchemy import Connection, select
 
 from broker.core.ids import PartnerId
-from broker.core.levers import Levers
+from broker.core.operating.levers import Levers
 from broker.store.statements import slices
 from broker.store.tables import lever as table
 

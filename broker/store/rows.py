@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from broker.core.case_state import CaseState
+from broker.core.case.case_state import CaseState
 from broker.core.ids import CaseId, MessageId, PartnerId, Party
 
 Name = tuple[Party, MessageId]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, case, func, select
 
-from broker.core.desk import Standing
 from broker.core.ids import BROKER, MessageId, PartnerId
+from broker.core.operating.desk import Standing
 from broker.store.statements import slices
 from broker.store.tables import dossier, message, parked_lane
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from broker.core.cards import NOTICE_DEADLINE
-from broker.core.case_state import CaseState
-from broker.core.deadlines import Deadline, Kind, Light
+from broker.core.case.case_state import CaseState
+from broker.core.clocks.cards import NOTICE_DEADLINE
+from broker.core.clocks.deadlines import Deadline, Kind, Light
 from broker.core.ids import BROKER, Party, derived_id
 from broker.core.message import Message, MessageClass, to_headers, value_digest
 from broker.core.records import NewRecord

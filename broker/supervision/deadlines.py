@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from broker.core.deadlines import Deadline
+from broker.core.clocks.deadlines import Deadline
 from broker.core.ids import CaseId
 from broker.core.message import epoch_ms
 from broker.core.records import NewRecord, Position

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
-from broker.core.directory import Agreement, Directory
+from broker.core.catalogue.directory import Agreement, Directory
 from broker.core.message import SHANGHAI
 from broker.telemetry import AGREEMENT_DAYS_LEFT, get_log
 

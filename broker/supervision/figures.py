@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection
 
-from broker.core.figure_columns import COLUMNS, Column, Unit
-from broker.core.figures import Figures, Row
+from broker.core.evaluation.figure_columns import COLUMNS, Column, Unit
+from broker.core.evaluation.figures import Figures, Row
 from broker.core.message import SHANGHAI, epoch_ms
 from broker.store.figures import Places, Progress, Window, cases_in
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from broker.core.directory import Directory
+from broker.core.catalogue.directory import Directory
 from broker.log import groups, topics
 from broker.log.lag import Exactness, PartitionLag, group_lag
 from broker.log.options import KafkaOptions

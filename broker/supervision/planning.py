@@ -7,11 +7,11 @@ from collections import OrderedDict
 from datetime import datetime
 from typing import Final
 
-from broker.core.case_state import CaseState
-from broker.core.deadlines import Deadline, deadlines
-from broker.core.directory import EMPTY, Directory, read_directory
+from broker.core.case.case_state import CaseState
+from broker.core.case.terms import Terms, terms_of_case
+from broker.core.catalogue.directory import EMPTY, Directory, read_directory
+from broker.core.clocks.deadlines import Deadline, deadlines
 from broker.core.message import epoch_ms
-from broker.core.terms import Terms, terms_of_case
 from broker.store import deadlines as rows
 from broker.store import directory as directory_rows
 from broker.store.deadlines import Place, Planned, Replanned

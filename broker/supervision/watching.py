@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from broker.core.directory import Directory
+from broker.core.catalogue.directory import Directory
 from broker.errors import TongbanError
 from broker.log.codec import Codec
 from broker.log.options import KafkaOptions

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from broker.core.case_state import CaseState
+from broker.core.case.case_state import CaseState
 from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, Party
 from broker.core.message import epoch_ms
 from broker.store import ledger_view

@@ -11,11 +11,11 @@ from typing import Any
 import pytest_asyncio
 
 from broker.archive.findings import Question, as_document, findings
-from broker.core.figures import month_of
+from broker.core.evaluation.figures import month_of
+from broker.core.evaluation.reconciliation import Entry
 from broker.core.ids import CaseId, PartnerId, Party
 from broker.core.message import Message, value_digest
 from broker.core.problems import Refusal
-from broker.core.reconciliation import Entry
 from broker.exchange.reconciling import reconciled_records
 from broker.store import ledger_view
 from broker.store.engine import Store

@@ -8,7 +8,7 @@ import pytest
 
 from broker.archive.finding import Finding, Kind
 from broker.archive.reconciliation import of_lists
-from broker.core.case_state import CaseState, Fee
+from broker.core.case.case_state import CaseState, Fee
 from broker.core.ids import CaseId
 from broker.core.message import epoch_ms
 from broker.store.engine import Store

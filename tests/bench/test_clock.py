@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from bench.clock import Row, lines
 from bench.lives import moments
-from broker.core.transitions import MESSAGE_TYPES, Role
+from broker.core.case.transitions import MESSAGE_TYPES, Role
 
 
 def test_the_lives_have_every_message_type_that_partners_say() -> None:

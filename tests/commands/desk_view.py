@@ -13,10 +13,10 @@ from sqlalchemy import Connection, insert
 from typer.testing import CliRunner
 
 from broker.commands.acting import now_ms
-from broker.core import desk as core
-from broker.core.desk import Dossier
 from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, Party
-from broker.core.levers import Levers, Pulled
+from broker.core.operating import desk as core
+from broker.core.operating.desk import Dossier
+from broker.core.operating.levers import Levers, Pulled
 from broker.core.receipts import Outcome
 from broker.store import desk, ledger_view, line_status
 from broker.store.engine import Store

@@ -14,9 +14,9 @@ from sqlalchemy import Connection
 from broker.archive.finding import MEANINGS, Kind
 from broker.commands.acting import Actor, Pen
 from broker.commands.audit import app, write
-from broker.core.documents import DocumentInvalid
+from broker.core.catalogue.documents import DocumentInvalid
+from broker.core.evaluation.reconciliation import Entry, ReconciliationList
 from broker.core.ids import CaseId
-from broker.core.reconciliation import Entry, ReconciliationList
 from broker.core.records import NewRecord, Position
 from broker.errors import NotDurable, Unreachable, WrongUse
 from broker.exchange.reconciling import LINES

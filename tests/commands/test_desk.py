@@ -28,8 +28,8 @@ from broker.commands.desk_acts import (
     ledger_order,
     write,
 )
-from broker.core.desk import BEHIND_A_DOSSIER, Act, Dossier, Standing
 from broker.core.ids import BROKER, CaseId, MessageId, Party
+from broker.core.operating.desk import BEHIND_A_DOSSIER, Act, Dossier, Standing
 from broker.core.records import NewRecord, Position
 from broker.errors import NotDurable, Unreachable, WrongUse
 from broker.log.codec import Codec

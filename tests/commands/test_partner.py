@@ -14,10 +14,10 @@ from broker.commands.pulling import NO_LIMITS, Limits, Pulled, probed, report
 from broker.commands.showing import age, clock, moment, plain
 from broker.commands.standing import Phase, Read, Standing
 from broker.commands.standing_document import document
-from broker.core.directory import read_directory
+from broker.core.catalogue.directory import read_directory
 from broker.core.ids import MessageId
-from broker.core.levers import Levers
 from broker.core.message import parse_time
+from broker.core.operating.levers import Levers
 from broker.core.records import Position
 from broker.errors import Unreachable, WrongUse
 from broker.log.lag import Exactness

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook
 
-from broker.core.directory import Keys, Limits, Partner
+from broker.core.catalogue.directory import Keys, Limits, Partner
 from broker.core.ids import PartnerId
 from broker.core.signatures import sign_v1a
 from connectors.base import (

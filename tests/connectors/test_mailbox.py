@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from broker.core.directory import Partner
+from broker.core.catalogue.directory import Partner
 from broker.core.ids import PartnerId
 from broker.errors import Unreachable
 from connectors.base import Connector, Held, Parcel

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from broker.core.bundles import BundleState, expand
+from broker.core.bundle.bundles import BundleState, expand
+from broker.core.catalogue.items import Bundle, BundlePart
 from broker.core.ids import CaseId, PartnerId
-from broker.core.items import Bundle, BundlePart
 
 PARENT = CaseId("430423/20260302-0001")
 BORN = PartnerId("430400-weijian")

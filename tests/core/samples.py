@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from broker.core.case_state import CaseState
+from broker.core.case.case_state import CaseState
+from broker.core.case.lifecycle import NO_FACTS, NO_TERMS, Advanced, Terms, advance
 from broker.core.ids import CaseId, MessageId, Party
-from broker.core.lifecycle import NO_FACTS, NO_TERMS, Advanced, Terms, advance
 from broker.core.message import Message, MessageClass, Mode
 
 LAIBIN = "451300"

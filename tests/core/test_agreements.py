@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
-from broker.core.agreements import check
-from broker.core.directory import Directory, read_directory
+from broker.core.case.agreements import check
+from broker.core.catalogue.directory import Directory, read_directory
 from broker.core.message import Mode
 from tests.core.samples import HENGSHAN, LAIBIN, after, by_opening, said
 

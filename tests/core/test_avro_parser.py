@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from broker.core.avro_defaults import default_value, integer_value
-from broker.core.avro_model import (
+from broker.core.avro.avro_defaults import default_value, integer_value
+from broker.core.avro.avro_model import (
     EnumType,
     Facets,
     Primitive,
@@ -17,7 +17,7 @@ from broker.core.avro_model import (
     SchemaInvalid,
     UnionType,
 )
-from broker.core.avro_parser import read_record, read_schema
+from broker.core.avro.avro_parser import read_record, read_schema
 
 
 def test_namespaces_are_inherited_and_overridden() -> None:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.core import bundles
-from broker.core.bundles import BundleState, Paper, PartState, PartStatus, Said, Word
+from broker.core.bundle import bundles
+from broker.core.bundle.bundles import BundleState, Paper, PartState, PartStatus, Said, Word
+from broker.core.catalogue.items import Bundle, BundlePart
 from broker.core.ids import CaseId, PartnerId, case_id, part_case
-from broker.core.items import Bundle, BundlePart
 from broker.core.problems import Refusal
 from tests.core.bundle_samples import NAMES, NEWBORN, PARENT, ROUTE, TRANSPORT, state
 

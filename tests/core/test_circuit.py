@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.circuit import Circuit, CircuitPolicy, Phase
+from broker.core.lane.circuit import Circuit, CircuitPolicy, Phase
 
 POLICY = CircuitPolicy(
     failure_ratio=0.7,

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core import clock as clocks
-from broker.core.calendar import PUBLISHED_UNTIL, STATUTORY, calendar
-from broker.core.cards import issue
-from broker.core.case_state import CaseState, Rating, Status, evolve
-from broker.core.clock import Clock
-from broker.core.deadlines import Deadline, Kind, Light, deadlines, key_of, next_deadline, stands
+from broker.core.case.case_state import CaseState, Rating, Status, evolve
+from broker.core.case.terms import NO_TERMS, Terms
+from broker.core.catalogue.items import Item, Step
+from broker.core.clocks import clock as clocks
+from broker.core.clocks.calendar import PUBLISHED_UNTIL, STATUTORY, calendar
+from broker.core.clocks.cards import issue
+from broker.core.clocks.clock import Clock
+from broker.core.clocks.deadlines import Deadline, Kind, Light, deadlines, key_of, next_deadline, stands
 from broker.core.ids import CaseId, PartnerId
-from broker.core.items import Item, Step
 from broker.core.message import SHANGHAI, Mode, from_epoch_ms
-from broker.core.terms import NO_TERMS, Terms
 
 LAIBIN, HENGSHAN = PartnerId("451300"), PartnerId("430423")
 ITEM = Item(
@@ -228,7 +228,7 @@ class TestDeemed:
         assert after.deemed
         assert after.status is Status.SUBMITTED
         assert after.clock == clocks.start(NOON, date(2026, 3, 2), days=5, minutes=None)
-        assert (after.step, after.step_since) == ("CS", NOON)
+        assert (after.step, after.step_since) == ("CS", late), "a step that nobody could begin is not late"
         assert after.cards == ("acceptance:/red/0",)
         assert [key for key, _ in lights(after) if key.startswith("decision")] == [
             "decision:/yellow/0",

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core import desk
-from broker.core.desk import (
+from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, Party, receipt_id
+from broker.core.message import epoch_ms
+from broker.core.operating import desk
+from broker.core.operating.desk import (
     BEHIND_A_DOSSIER,
     HOUSE_OWNER,
     SCHEDULE_USED_UP,
@@ -25,9 +27,7 @@ from broker.core.desk import (
     is_stale,
     opened,
 )
-from broker.core.desk_lanes import Desk
-from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, Party, receipt_id
-from broker.core.message import epoch_ms
+from broker.core.operating.desk_lanes import Desk
 from broker.core.problem_kinds import KINDS
 from broker.core.problems import Refusal
 from broker.core.receipts import Outcome

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core import clock
-from broker.core.calendar import STATUTORY, calendar
-from broker.core.case_state import CaseState, Rating, Status
-from broker.core.figure_columns import COLUMNS, COUNTED
-from broker.core.figures import Card, Figures, Level, Row, month_of, nearest_rank
+from broker.core.case.case_state import CaseState, Rating, Status
+from broker.core.clocks import clock
+from broker.core.clocks.calendar import STATUTORY, calendar
+from broker.core.evaluation.figure_columns import COLUMNS, COUNTED
+from broker.core.evaluation.figures import Card, Figures, Level, Row, month_of, nearest_rank
 from broker.core.message import Mode
 from tests.core.figure_samples import HENGSHAN, ITEM, LAIBIN, XIAMEN, a_case, accepted, at, decided
 

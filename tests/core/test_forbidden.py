@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from broker.core.forbidden import SUSPECTS, is_suspect
-from broker.core.lifecycle import MESSAGE_TYPES
+from broker.core.case.forbidden import SUSPECTS, is_suspect
+from broker.core.case.lifecycle import MESSAGE_TYPES
 from broker.core.problems import CATALOGUE
 
 

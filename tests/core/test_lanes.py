@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from broker.core.lanes import Lanes
+from broker.core.lane.lanes import Lanes
 
 Entry = tuple[str, int]
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.core.case.transitions import MESSAGE_TYPES
 from broker.core.ids import CaseId, PartnerId, case_id
-from broker.core.levers import (
+from broker.core.operating.levers import (
     LEVERS,
     LIMITED,
     NONE,
@@ -23,7 +24,6 @@ from broker.core.levers import (
     levers_partner,
     pull,
 )
-from broker.core.transitions import MESSAGE_TYPES
 
 PARTNER = PartnerId("430423")
 UNTOUCHED = Levers(partner=PARTNER)

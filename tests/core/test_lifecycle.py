@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from broker.core.case_state import ENDS, CaseState, Fee, Rating, Status
+from broker.core.case.case_state import ENDS, CaseState, Fee, Rating, Status
+from broker.core.case.lifecycle import MESSAGE_TYPES, Advanced, Role, Route, Terms, advance, allowed, role_of
 from broker.core.ids import PartnerId
-from broker.core.lifecycle import MESSAGE_TYPES, Advanced, Role, Route, Terms, advance, allowed, role_of
 from broker.core.message import Message, Mode
 from broker.core.problems import CATALOGUE, Refusal
 from tests.core.samples import (

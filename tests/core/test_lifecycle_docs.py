@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import re
 
-from broker.core.case_state import ENDS, Status
-from broker.core.guards import GUARDS
-from broker.core.lifecycle import lifecycle_diagram, lifecycle_table
-from broker.core.lifecycle_docs import fee_diagram, guards_table, rating_diagram
-from broker.core.transitions import MESSAGE_TYPES
+from broker.core.case.case_state import ENDS, Status
+from broker.core.case.guards import GUARDS
+from broker.core.case.lifecycle import lifecycle_diagram, lifecycle_table
+from broker.core.case.lifecycle_docs import fee_diagram, guards_table, rating_diagram
+from broker.core.case.transitions import MESSAGE_TYPES
 
 
 def test_the_diagram_has_every_move_and_every_end() -> None:

@@ -13,7 +13,7 @@ from cramjam import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.offset_map import (
+from broker.core.lane.offset_map import (
     FORMS,
     MOST_BODY,
     NoteUnreadable,
@@ -24,7 +24,7 @@ from broker.core.offset_map import (
     runs_body,
     wrap,
 )
-from broker.core.offset_note import encode
+from broker.core.lane.offset_note import encode
 
 VECTORS: dict[str, Any] = json.loads(
     (Path(__file__).parent / "vectors" / "parallel_consumer.json").read_text()

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.offset_map import decode
-from broker.core.offset_note import ALL_FORMS, NOTE_BYTES, NOTHING, encode
+from broker.core.lane.offset_map import decode
+from broker.core.lane.offset_note import ALL_FORMS, NOTE_BYTES, NOTHING, encode
 
 FORM_SETS = st.sampled_from([ALL_FORMS, "lone", "asJp", *ALL_FORMS, "oesp", "en", "as"])
 

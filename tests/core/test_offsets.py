@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from broker.core.offsets import OffsetTracker, Window
+from broker.core.lane.offsets import OffsetTracker, Window
 
 
 def started(start: int, *offsets: int) -> OffsetTracker:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
-from broker.core.outlook import outlook
-from broker.core.terms import NO_TERMS, Terms
+from broker.core.case.terms import NO_TERMS, Terms
+from broker.core.clocks.outlook import outlook
 from tests.core.samples import NOON, after, by_opening, by_responsible
 
 SUBMITTED = by_opening("case.submitted")

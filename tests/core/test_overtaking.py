@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.overtaking import NEVER, Overtaking, overtakings
+from broker.core.evaluation.overtaking import NEVER, Overtaking, overtakings
 
 Case = tuple[int, int, int, int]
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.rate import RateMeter, TokenBucket
+from broker.core.lane.rate import RateMeter, TokenBucket
 
 
 def test_a_tenth_of_a_second_ten_times_over_is_one_token() -> None:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from broker.core.case.transitions import MESSAGE_TYPES
 from broker.core.ids import PartnerId, message_id, receipt_id
 from broker.core.receipts import TYPES, Outcome, Receipt
-from broker.core.transitions import MESSAGE_TYPES
 from tests.core.samples import NOON
 
 RECEIPT = Receipt(

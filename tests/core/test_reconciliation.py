@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.documents import DocumentInvalid
-from broker.core.reconciliation import (
+from broker.core.catalogue.documents import DocumentInvalid
+from broker.core.evaluation.reconciliation import (
     COLUMNS,
     MOST_FAULTS,
     Entry,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.recovery import PEAK, Recovery
+from broker.core.lane.recovery import PEAK, Recovery
 
 ODD = (0.0001, 0.01, 0.3)
 

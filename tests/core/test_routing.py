@@ -7,15 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from broker.core.desk import SCHEDULE_USED_UP, Act, act, opened
-from broker.core.directory import Directory, read_directory
-from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, Party, receipt_id
-from broker.core.levers import levers_case
-from broker.core.lifecycle import CaseState, Status
-from broker.core.message import Message, MessageClass, Mode
-from broker.core.problems import Refusal
-from broker.core.receipts import Outcome
-from broker.core.routing import (
+from broker.core.case.lifecycle import CaseState, Status
+from broker.core.case.routing import (
     DIRECTORY_CASE,
     Acted,
     Applied,
@@ -28,6 +21,13 @@ from broker.core.routing import (
     Settled,
     judge,
 )
+from broker.core.catalogue.directory import Directory, read_directory
+from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, Party, receipt_id
+from broker.core.message import Message, MessageClass, Mode
+from broker.core.operating.desk import SCHEDULE_USED_UP, Act, act, opened
+from broker.core.operating.levers import levers_case
+from broker.core.problems import Refusal
+from broker.core.receipts import Outcome
 
 NOW = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
 LAIBIN, HENGSHAN = Party("451300"), Party("430423")

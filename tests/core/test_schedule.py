@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.schedule import AS_THE_HOUSE, HOUSE, RetryPlan, Schedule, Schedules, Waits
+from broker.core.lane.schedule import AS_THE_HOUSE, HOUSE, RetryPlan, Schedule, Schedules, Waits
 
 EXACT = 0.5  # jitter in the middle of its range: the wait itself
 H = 3600.0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.schema_safety import dangers
+from broker.core.avro.schema_safety import dangers
 
 
 def record(*fields: Any, name: str = "R") -> dict[str, Any]:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.core.suppression import Hidden, Pair, hidden
+from broker.core.evaluation.suppression import Hidden, Pair, hidden
 
 SMALL = 10
 KEYS = st.tuples(st.sampled_from("PQRS"), st.sampled_from("abc"), st.sampled_from("XYZW"))

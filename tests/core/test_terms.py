@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 
-from broker.core.directory import Directory, read_directory
+from broker.core.case.terms import Terms, terms
+from broker.core.catalogue.directory import Directory, read_directory
 from broker.core.ids import PartnerId, Party
-from broker.core.terms import Terms, terms
 from tests.core.samples import HENGSHAN, LAIBIN
 from tests.core.test_directory import DOCUMENTS, partner
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from broker.core.case.transitions import MESSAGE_TYPES, TRANSITIONS, TypeRule
 from broker.core.message import MessageClass
-from broker.core.transitions import MESSAGE_TYPES, TRANSITIONS, TypeRule
 
 
 def test_names_are_unique_and_of_one_form() -> None:

@@ -12,13 +12,13 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
-from broker.core.circuit import CircuitPolicy
-from broker.core.directory import Directory, Limits, Partner
+from broker.core.catalogue.directory import Directory, Limits, Partner
 from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, Party
-from broker.core.levers import Levers
+from broker.core.lane.circuit import CircuitPolicy
+from broker.core.lane.schedule import Schedule
 from broker.core.message import Message, MessageClass, from_record, to_headers
+from broker.core.operating.levers import Levers
 from broker.core.records import Commit, NewRecord, Position, Record, TopicPartition
-from broker.core.schedule import Schedule
 from broker.delivery.options import DeliveryOptions
 from broker.delivery.ports import OnPartitions, Opened, Reader
 from broker.delivery.stage import Delivery

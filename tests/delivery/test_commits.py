@@ -13,8 +13,8 @@ import pytest
 import structlog
 
 from broker.core.ids import PartnerId
-from broker.core.offset_map import NoteUnreadable, decode, digest
-from broker.core.offset_note import encode
+from broker.core.lane.offset_map import NoteUnreadable, decode, digest
+from broker.core.lane.offset_note import encode
 from broker.core.records import Commit, TopicPartition
 from broker.delivery.commits import Commits
 from broker.delivery.held import Held

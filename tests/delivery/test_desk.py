@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from broker.core.desk import BEHIND_A_DOSSIER, SCHEDULE_USED_UP
 from broker.core.ids import CaseId, MessageId, PartnerId, Party, receipt_id
 from broker.core.message import Message, MessageClass
+from broker.core.operating.desk import BEHIND_A_DOSSIER, SCHEDULE_USED_UP
 from broker.core.records import NewRecord
 from broker.store import attempts, blocked, parked
 from broker.store.engine import Store

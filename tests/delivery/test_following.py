@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from broker.core.directory import Limits
+from broker.core.catalogue.directory import Limits
 from broker.core.ids import PartnerId
-from broker.core.levers import Levers, Pulled
+from broker.core.operating.levers import Levers, Pulled
 from broker.delivery.following import in_force
 from broker.delivery.place import MailboxPlace
 from broker.delivery.stage import Delivery, SystemClock

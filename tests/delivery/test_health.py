@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from broker.core.circuit import CircuitPolicy, Phase
-from broker.core.directory import Limits
+from broker.core.catalogue.directory import Limits
 from broker.core.ids import PartnerId
+from broker.core.lane.circuit import CircuitPolicy, Phase
 from broker.delivery.health import Health
 from broker.store import awaiting, parked
 from broker.store.engine import Store

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from broker.core.directory import Directory, Limits, Partner
+from broker.core.catalogue.directory import Directory, Limits, Partner
 from broker.core.events import compartment_aad
 from broker.core.ids import CaseId, PartnerId
 from broker.core.message import from_record, to_headers

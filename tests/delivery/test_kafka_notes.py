@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from aiokafka.admin import AIOKafkaAdminClient  # type: ignore[import-untyped]
 
 from broker.core.ids import CaseId, PartnerId
+from broker.core.lane.offset_map import decode, digest
 from broker.core.message import to_headers
-from broker.core.offset_map import decode, digest
 from broker.core.records import Commit, NewRecord, TopicPartition
 from broker.delivery.options import DeliveryOptions
 from broker.delivery.ports import OnPartitions, Reader

@@ -11,11 +11,11 @@ import random
 
 import pytest
 
-from broker.core.circuit import CircuitPolicy
-from broker.core.desk import BLOCKING
 from broker.core.ids import PartnerId
-from broker.core.levers import Levers, Pulled
+from broker.core.lane.circuit import CircuitPolicy
 from broker.core.message import Message
+from broker.core.operating.desk import BLOCKING
+from broker.core.operating.levers import Levers, Pulled
 from broker.delivery.stage import Delivery
 from broker.store import blocked, parked
 from broker.store.engine import Store

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Connection, delete, insert
 
-from broker.core.directory import Limits
+from broker.core.catalogue.directory import Limits
 from broker.core.ids import MessageId, PartnerId
 from broker.core.message import Message, MessageClass
 from broker.core.records import Commit, TopicPartition

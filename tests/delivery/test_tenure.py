@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.core.ids import MessageId, PartnerId, Party
-from broker.core.offset_map import OffsetMap, decode, digest
+from broker.core.lane.offset_map import OffsetMap, decode, digest
 from broker.core.records import Position, Record, TopicPartition
 from broker.delivery.tenure import Due, Tenure
 from broker.store.blocked import Release

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from broker.core.ids import PartnerId
-from broker.core.levers import Levers, Pulled
+from broker.core.operating.levers import Levers, Pulled
 from broker.core.records import Record, TopicPartition
 from broker.delivery.ports import OnPartitions, Reader
 from broker.store.engine import Store

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.core.directory import Directory, read_directory
+from broker.core.catalogue.directory import Directory, read_directory
 from broker.core.ids import PartnerId
 from connectors import registry
 from deploy.demo import keys, provincial

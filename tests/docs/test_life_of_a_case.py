@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from broker.core import clock
-from broker.core.calendar import STATUTORY
-from broker.core.deadlines import Light
-from broker.core.limits import Kind
-from broker.core.transitions import TRANSITIONS
+from broker.core.case.transitions import TRANSITIONS
+from broker.core.clocks import clock
+from broker.core.clocks.calendar import STATUTORY
+from broker.core.clocks.deadlines import Light
+from broker.core.clocks.limits import Kind
 from tests.model.days import Promise, begins_with
 
 FOLDER = Path(__file__).parents[2] / "docs" / "explanation"

@@ -24,8 +24,8 @@ from typer.testing import CliRunner, Result
 
 from broker.commands import desk as desk_commands
 from broker.commands import partner as partner_commands
-from broker.core.desk import Dossier
 from broker.core.ids import CaseId, MessageId, PartnerId, Party
+from broker.core.operating.desk import Dossier
 from broker.store import attempts, desk, line_status
 from broker.store.engine import Store
 from deploy.kafka.cluster import EmbeddedKafka

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
-from broker.core.bundles import BundleState
-from broker.core.directory import Directory, read_directory
+from broker.core.bundle.bundles import BundleState
+from broker.core.case.lifecycle import CaseState
+from broker.core.catalogue.directory import Directory, read_directory
 from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, Party, part_case
-from broker.core.lifecycle import CaseState
 from broker.core.message import (
     Message,
     MessageClass,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from broker.core.desk import SCHEDULE_USED_UP, Act, Dossier
 from broker.core.ids import BROKER, PartnerId
 from broker.core.message import Message, MessageClass, to_headers, value_digest
+from broker.core.operating.desk import SCHEDULE_USED_UP, Act, Dossier
 from broker.core.receipts import Outcome, Receipt
 from broker.core.records import NewRecord, Position
 from broker.exchange.acts import act_record

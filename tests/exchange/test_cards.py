@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from broker.core.calendar import STATUTORY
-from broker.core.cards import NOTICE_DEADLINE
-from broker.core.deadlines import deadlines
+from broker.core.case.lifecycle import Status
+from broker.core.case.terms import NO_TERMS
+from broker.core.clocks.calendar import STATUTORY
+from broker.core.clocks.cards import NOTICE_DEADLINE
+from broker.core.clocks.deadlines import deadlines
 from broker.core.ids import BROKER, PartnerId
-from broker.core.lifecycle import Status
 from broker.core.message import from_record
 from broker.core.records import Position, Record
-from broker.core.terms import NO_TERMS
 from broker.errors import Corrupt
 from broker.exchange.cards import Issued, judge_card
 from broker.log.topics import LEDGER

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from broker.core.case_state import Status
+from broker.core.case.case_state import Status
 from broker.core.events import compartment_aad
 from broker.core.ids import BROKER, CaseId, MessageId, Party
 from broker.core.message import Message, from_record, value_digest

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from broker.core.desk import BEHIND_A_DOSSIER, HOUSE_OWNER, Act, Standing, end_of_day_ms
 from broker.core.ids import CaseId, PartnerId, Party
-from broker.core.levers import Levers, levers_case
 from broker.core.message import Message, from_record
+from broker.core.operating.desk import BEHIND_A_DOSSIER, HOUSE_OWNER, Act, Standing, end_of_day_ms
+from broker.core.operating.levers import Levers, levers_case
 from broker.core.receipts import Outcome
 from broker.core.records import Position, Record
 from broker.exchange import rejudging

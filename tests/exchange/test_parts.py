@@ -11,10 +11,10 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.core.bundles import PartStatus
+from broker.core.bundle.bundles import PartStatus
+from broker.core.case.lifecycle import Status
 from broker.core.events import compartment_aad
 from broker.core.ids import BROKER, Party, opening_partner, part_case
-from broker.core.lifecycle import Status
 from broker.core.message import Message, MessageClass, from_record, value_digest
 from broker.core.receipts import Outcome
 from broker.core.records import Position, Record

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from broker.core.desk import BEHIND_A_DOSSIER, Act
 from broker.core.ids import CaseId, PartnerId
 from broker.core.message import Message, to_headers
+from broker.core.operating.desk import BEHIND_A_DOSSIER, Act
 from broker.core.receipts import Outcome
 from broker.core.records import Commit, NewRecord, TopicPartition
 from broker.exchange import rebuild

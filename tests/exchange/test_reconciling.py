@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from broker.core.evaluation.reconciliation import Entry
 from broker.core.ids import BROKER, PartnerId
 from broker.core.message import from_record
-from broker.core.reconciliation import Entry
 from broker.core.records import NewRecord, Position, Record
 from broker.errors import Corrupt
 from broker.exchange.reconciling import LINES, RECONCILED, reconciled_records, rows

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest_asyncio
 
+from broker.core.case.lifecycle import Status
 from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, Party
-from broker.core.lifecycle import Status
 from broker.core.message import MessageClass, from_record
 from broker.core.records import NewRecord
 from broker.exchange.options import ExchangeOptions

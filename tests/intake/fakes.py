@@ -16,9 +16,9 @@ import aiohttp
 import orjson
 
 import schemas
-from broker.core.directory import Directory, read_directory
+from broker.core.case.lifecycle import CaseState
+from broker.core.catalogue.directory import Directory, read_directory
 from broker.core.ids import CaseId, MessageId, PartnerId, Party
-from broker.core.lifecycle import CaseState
 from broker.core.message import Message, from_record
 from broker.core.records import NewRecord, Position, Record
 from broker.core.signatures import SigningKey, sign_v1, sign_v1a

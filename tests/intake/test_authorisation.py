@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import orjson
 import pytest
 
+from broker.core.case.lifecycle import CaseState, Status
 from broker.core.ids import CaseId, MessageId, Party
-from broker.core.lifecycle import CaseState, Status
 from broker.core.message import Mode
 from broker.intake.auth import Auth
 from broker.intake.options import IntakeOptions

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from broker.core.bundles import BundleState, begin, expand, opened, ready
-from broker.core.directory import read_directory
+from broker.core.bundle.bundles import BundleState, begin, expand, opened, ready
+from broker.core.case.lifecycle import CaseState, Status
+from broker.core.catalogue.directory import read_directory
 from broker.core.events import compartment_aad, structured_event
 from broker.core.ids import CaseId, part_case
-from broker.core.lifecycle import CaseState, Status
 from broker.core.message import Mode
 from broker.log.compartment import open_value
 from broker.log.topics import ledger_partition

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from broker.core.case_state import Fee, Status
+from broker.core.case.case_state import Fee, Status
 from broker.core.events import event_digest
 from broker.core.ids import MessageId, Party
 from tests.intake.fakes import A, B, event, example, known, world

@@ -9,8 +9,8 @@ from typing import cast
 import pytest
 from openapi_spec_validator import validate
 
-from broker.core.desk import Dossier, Standing
 from broker.core.ids import CaseId, MessageId, Party
+from broker.core.operating.desk import Dossier, Standing
 from broker.core.problems import CATALOGUE
 from broker.intake.ports import Whereabouts
 from broker.intake.status import Stage, stage, status_of

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
+from broker.core.case.lifecycle import CaseState, Status
 from broker.core.events import event_digest
 from broker.core.ids import CaseId, MessageId, PartnerId, Party
-from broker.core.lifecycle import CaseState, Status
 from broker.core.message import Mode
 from broker.errors import NotDurable, Unreachable
 from broker.intake.options import IntakeOptions

@@ -13,7 +13,7 @@ import aiohttp
 import orjson
 import pytest
 
-from broker.core import lifecycle
+from broker.core.case import lifecycle
 from broker.core.events import compartment_aad, event_digest
 from broker.core.ids import CaseId, MessageId, PartnerId, Party, receipt_id
 from broker.core.message import Message, from_record

@@ -8,7 +8,7 @@ from typing import assert_never
 
 from hypothesis import strategies as st
 
-from broker.core.avro_model import (
+from broker.core.avro.avro_model import (
     FORMATS,
     ArrayType,
     EnumType,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.core.avro_parser import read_record, read_schema
+from broker.core.avro.avro_parser import read_record, read_schema
 from broker.log.avro_reader import RecordReader, compile_reader
 from broker.log.avro_scalars import Misfit, read_long, write_long
 from tests.log.avro_data import data_of

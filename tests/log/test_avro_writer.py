@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.core.avro_model import RecordType
+from broker.core.avro.avro_model import RecordType
 from broker.core.problems import FieldError
 from broker.core.receipts import TYPES
 from broker.errors import WrongUse

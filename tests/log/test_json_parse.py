@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.avro_parser import read_schema
+from broker.core.avro.avro_parser import read_schema
 from broker.core.problems import FieldError
 from broker.log.json_parse import compile_parse
 from broker.log.json_render import compile_render

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
-from broker.core.bundles import PartStatus
-from broker.core.case_state import ENDS, CaseState, Status
+from broker.core.bundle.bundles import PartStatus
+from broker.core.case.case_state import ENDS, CaseState, Status
+from broker.core.case.lifecycle import Advanced, Role, advance, allowed
+from broker.core.case.terms import Terms
 from broker.core.ids import CaseId, MessageId, Party, part_case
-from broker.core.lifecycle import Advanced, Role, advance, allowed
 from broker.core.message import Message, MessageClass
-from broker.core.terms import Terms
 from tests.model.facts import good
 
 NO_WAY: Final = frozenset(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
-from broker.core.directory import Directory, read_directory
+from broker.core.catalogue.directory import Directory, read_directory
 
 HALL = "451300"
 TOWN = "430423"

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from broker.core import clock as clocks
-from broker.core.calendar import Calendar
-from broker.core.case_state import CaseState
-from broker.core.deadlines import Deadline, Kind, Light, deadlines, key_of, next_deadline, stands
+from broker.core.case.case_state import CaseState
+from broker.core.case.terms import Terms, terms_of_case
+from broker.core.catalogue.items import Item
+from broker.core.clocks import clock as clocks
+from broker.core.clocks.calendar import Calendar
+from broker.core.clocks.deadlines import Deadline, Kind, Light, deadlines, key_of, next_deadline, stands
 from broker.core.ids import CaseId, PartnerId
-from broker.core.items import Item
 from broker.core.message import Message
-from broker.core.terms import Terms, terms_of_case
 from tests.model.days import day_of
 from tests.model.ends import has_no_way_on
 from tests.model.naive import Case

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from broker.core.cards import issue
-from broker.core.deadlines import Deadline
+from broker.core.case.lifecycle import Advanced, CaseState, Route, advance
+from broker.core.case.routing import terms_of
+from broker.core.case.terms import terms_of_case
+from broker.core.clocks.cards import issue
+from broker.core.clocks.deadlines import Deadline
 from broker.core.ids import CaseId, PartnerId
-from broker.core.lifecycle import Advanced, CaseState, Route, advance
 from broker.core.message import Message
-from broker.core.routing import terms_of
-from broker.core.terms import terms_of_case
 from tests.model.place import BROKER, EDITIONS
 from tests.model.road import BOOK, CODEC, Notice, message_of
 from tests.model.sheet import Word

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, TypeVar, cast
 
-from broker.core.deadlines import Deadline
-from broker.core.directory import Directory
+from broker.core.case.lifecycle import CaseState
+from broker.core.catalogue.directory import Directory
+from broker.core.clocks.deadlines import Deadline
 from broker.core.ids import CaseId, MessageId, Party
-from broker.core.lifecycle import CaseState
 from broker.core.message import Message, MessageClass, Mode, epoch_ms, from_record, to_headers
 from broker.core.records import NewRecord, Position, Record
 from broker.exchange import batch, reading

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from broker.core.case_state import Status
+from broker.core.case.case_state import Status
 from broker.core.ids import CaseId
 from tests.model.facts import good
 from tests.model.place import BROKER, HALL, LEAD, TOWN

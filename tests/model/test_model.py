@@ -12,11 +12,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from broker.core.calendar import STATUTORY, calendar
-from broker.core.case_state import Status
-from broker.core.deadlines import Kind, Light
+from broker.core.case.case_state import Status
+from broker.core.case.lifecycle import MESSAGE_TYPES, Advanced, advance
+from broker.core.clocks.calendar import STATUTORY, calendar
+from broker.core.clocks.deadlines import Kind, Light
 from broker.core.ids import CaseId
-from broker.core.lifecycle import MESSAGE_TYPES, Advanced, advance
 from broker.core.problems import Refusal
 from tests.model import days
 from tests.model.days import DAY, works

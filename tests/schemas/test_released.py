@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from broker.core.lifecycle import MESSAGE_TYPES
+from broker.core.case.lifecycle import MESSAGE_TYPES
 from broker.errors import Corrupt
 from broker.log.compatibility import conflicts
 from broker.log.schema_rules import PARTNER_FAMILIES, drifts, house_faults, named_types

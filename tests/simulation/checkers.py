@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
-from broker.core.offset_map import NoteUnreadable, decode
+from broker.core.lane.offset_map import NoteUnreadable, decode
 from broker.core.records import TopicPartition
 from tests.simulation.books import BROKER_SAYS, ENDINGS, Books, Owners, row_of
 from tests.simulation.history import Event, History

@@ -13,12 +13,12 @@ from functools import cache
 from types import ModuleType
 from typing import Any, Final
 
-from broker.core import schedule as schedules
-from broker.core.circuit import HOUSE as HOUSE_CIRCUIT
-from broker.core.circuit import CircuitPolicy
 from broker.core.ids import CaseId
+from broker.core.lane import schedule as schedules
+from broker.core.lane.circuit import HOUSE as HOUSE_CIRCUIT
+from broker.core.lane.circuit import CircuitPolicy
+from broker.core.lane.schedule import Schedule
 from broker.core.message import Message
-from broker.core.schedule import Schedule
 from broker.delivery.options import DeliveryOptions
 from broker.delivery.ports import Opened
 from broker.delivery.stage import Delivery

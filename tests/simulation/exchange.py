@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from broker.core import desk
-from broker.core.desk import Act, Dossier, Name, Standing
-from broker.core.desk_lanes import Desk
 from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, Party, derived_id
 from broker.core.message import Message, MessageClass, from_epoch_ms, from_record, to_headers
+from broker.core.operating import desk
+from broker.core.operating.desk import Act, Dossier, Name, Standing
+from broker.core.operating.desk_lanes import Desk
 from broker.core.problems import Refusal
 from broker.core.receipts import TYPES, Outcome
 from broker.core.records import Headers, NewRecord, Position, Record, TopicPartition

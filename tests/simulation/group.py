@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from broker.core.offset_note import encode
+from broker.core.lane.offset_note import encode
 from broker.core.records import Commit, TopicPartition
 from broker.errors import PositionConflict
 from tests.simulation.log import Log

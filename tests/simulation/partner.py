@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from broker.core.directory import Partner
+from broker.core.catalogue.directory import Partner
 from broker.core.records import TopicPartition
 from connectors.base import (
     Answer,

@@ -34,14 +34,14 @@ MUTANTS: Final = (
     Mutant(
         name="safe-offset",
         safeguard="nothing above the lowest unfinished offset is committed",
-        file="broker/core/offsets.py",
+        file="broker/core/lane/offsets.py",
         before="        return self._started[self._front] if self._pending else self._next",
         after="        return self._next",
     ),
     Mutant(
         name="one-in-flight",
         safeguard="one delivery in flight for each case",
-        file="broker/core/lanes.py",
+        file="broker/core/lane/lanes.py",
         before="            lane.stand = _Stand.IN_FLIGHT\n            handed.append(head.entry)\n",
         after=(
             "            lane.stand = _Stand.IN_FLIGHT\n            handed.append(head.entry)\n"
@@ -52,7 +52,7 @@ MUTANTS: Final = (
     Mutant(
         name="fair-order",
         safeguard="a lane hands its messages out in the order of the outbox",
-        file="broker/core/lanes.py",
+        file="broker/core/lane/lanes.py",
         before="            lane.tail.behind = node\n            lane.tail = node\n",
         after="            node.behind, lane.head.behind = lane.head.behind, node\n",
     ),
@@ -107,7 +107,7 @@ MUTANTS: Final = (
     Mutant(
         name="behind-a-parked-lane",
         safeguard="what comes later waits behind its parked lane",
-        file="broker/core/lanes.py",
+        file="broker/core/lane/lanes.py",
         before="        if lane_key in self._parked:\n            return False\n        node",
         after="        node",
     ),

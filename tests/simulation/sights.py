@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from broker.core.offset_map import decode
+from broker.core.lane.offset_map import decode
 from broker.core.records import TopicPartition
 from tests.simulation.books import Owners
 from tests.simulation.history import Event, History

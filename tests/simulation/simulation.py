@@ -7,10 +7,10 @@ import contextvars
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
-from broker.core import levers as lever_rules
-from broker.core.directory import Directory, Limits, Partner
+from broker.core.catalogue.directory import Directory, Limits, Partner
 from broker.core.ids import PartnerId
-from broker.core.levers import Levers
+from broker.core.operating import levers as lever_rules
+from broker.core.operating.levers import Levers
 from broker.delivery.ports import OnPartitions, Reader
 from broker.delivery.stage import Delivery
 from broker.telemetry import Step as RoadStep

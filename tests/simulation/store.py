@@ -9,7 +9,7 @@ from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 from sqlalchemy import Connection, create_engine, event, insert, select, update
 from sqlalchemy.pool import StaticPool
 
-from broker.core.desk import Dossier
+from broker.core.operating.desk import Dossier
 from broker.errors import Unreachable
 from broker.store import desk
 from broker.store import tables as schema

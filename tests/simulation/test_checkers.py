@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from broker.core.offset_note import encode
+from broker.core.lane.offset_note import encode
 from broker.core.records import TopicPartition
 from tests.simulation import checkers
 from tests.simulation.checkers import Anomaly, Check, Facts

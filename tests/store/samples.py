@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from broker.core.desk import Dossier
+from broker.core.case.lifecycle import CaseState, Status
 from broker.core.ids import CaseId, MessageId, PartnerId, Party
-from broker.core.lifecycle import CaseState, Status
 from broker.core.message import Mode, epoch_ms
+from broker.core.operating.desk import Dossier
 from broker.store.ledger_view import LedgerBatch
 from broker.store.rows import ActRow, CaseRow, DirectoryRow, MessageRow, OutcomeRow
 

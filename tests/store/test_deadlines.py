@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from broker.core.case_state import evolve
+from broker.core.case.case_state import evolve
+from broker.core.case.lifecycle import CaseState, Status
 from broker.core.ids import CaseId
-from broker.core.lifecycle import CaseState, Status
 from broker.store import cards, deadlines, ledger_view
 from broker.store.deadlines import Planned
 from broker.store.engine import Store

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from broker.core.desk import Dossier, Standing
 from broker.core.ids import CaseId, MessageId, PartnerId, Party
-from broker.core.levers import Levers, Pulled
+from broker.core.operating.desk import Dossier, Standing
+from broker.core.operating.levers import Levers, Pulled
 from broker.store import desk, ledger_view, levers, messages
 from broker.store.desk import Count
 from broker.store.engine import Store

@@ -8,7 +8,7 @@ from dataclasses import replace
 from sqlalchemy import Connection, event
 
 from broker.core.ids import CaseId, MessageId, PartnerId, Party
-from broker.core.levers import Levers, Pulled
+from broker.core.operating.levers import Levers, Pulled
 from broker.store import ledger_view
 from broker.store.engine import Store
 from broker.store.export import export

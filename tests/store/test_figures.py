@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from broker.core.calendar import STATUTORY
-from broker.core.case_state import CaseState
-from broker.core.figures import Card
+from broker.core.case.case_state import CaseState
+from broker.core.clocks.calendar import STATUTORY
+from broker.core.evaluation.figures import Card
 from broker.core.ids import CaseId
 from broker.core.message import epoch_ms, from_epoch_ms
 from broker.store import ledger_view

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, func, select
 
+from broker.core.case.lifecycle import Status
 from broker.core.ids import CaseId, MessageId, Party
-from broker.core.lifecycle import Status
 from broker.core.receipts import Outcome
 from broker.errors import PositionConflict
 from broker.store import desk, directory, ledger_view, messages

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
+from broker.core.case.lifecycle import Status
 from broker.core.ids import CaseId, MessageId, Party
-from broker.core.lifecycle import Status
 from broker.core.message import epoch_ms
 from broker.errors import Corrupt
 from broker.store import attempts, cases, desk, directory, ledger_view, messages

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from broker.core.desk import Standing
 from broker.core.ids import BROKER, CaseId, MessageId
+from broker.core.operating.desk import Standing
 from broker.store import ledger_view, parked, standing
 from broker.store.engine import Store
 from broker.store.parked import ParkedLane

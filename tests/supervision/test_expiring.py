@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
-from broker.core.directory import EMPTY, Directory, read_directory
+from broker.core.catalogue.directory import EMPTY, Directory, read_directory
 from broker.supervision.expiring import Agreements, endings, expiring
 from broker.telemetry import METRICS
 from tests.supervision.card_world import A, B, documents

@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow.parquet  # type: ignore[import-untyped]  # it carries no types
 import pytest
 
-from broker.core.case_state import CaseState, Rating, Status
-from broker.core.figure_columns import COLUMNS
+from broker.core.case.case_state import CaseState, Rating, Status
+from broker.core.evaluation.figure_columns import COLUMNS
 from broker.core.ids import CaseId
 from broker.core.message import epoch_ms, from_epoch_ms
 from broker.store import ledger_view

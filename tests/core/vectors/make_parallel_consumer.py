@@ -20,8 +20,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from broker.core.offset_map import decode
-from broker.core.offset_note import encode
+from broker.core.lane.offset_map import decode
+from broker.core.lane.offset_note import encode
 
 VERSION = "0.5.3.3"
 HERE = Path(__file__).parent

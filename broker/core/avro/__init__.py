@@ -1,0 +1,1 @@
+"""Avro schemas: reading them, their defaults, and what is safe to release."""

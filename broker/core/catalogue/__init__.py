@@ -1,0 +1,1 @@
+"""What the directory's documents say: partners, items, bundles, agreements."""

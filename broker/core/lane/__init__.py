@@ -1,0 +1,1 @@
+"""Order per case, freedom between cases: lanes, offsets, schedules, circuits, rates."""

@@ -1,0 +1,1 @@
+"""What named persons do: the 办不成事 desk and the levers of a partner's line."""
