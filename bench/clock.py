@@ -15,9 +15,9 @@ import chinese_calendar  # type: ignore[import-untyped]  # it carries no types
 from bench.lives import LIVES, Said, moments
 from bench.measure import Neighbours, machine
 from bench.report import table
+from broker.core import clock
+from broker.core.calendar import STATUTORY
 from broker.core.case.lifecycle import advance
-from broker.core.clocks import clock
-from broker.core.clocks.calendar import STATUTORY
 
 SPANS: Final = (1, 5, 20, 60, 250, 500)
 """Working days: 500 are two years."""

@@ -20,8 +20,8 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from broker.core import clock
 from broker.core.case.case_state import CaseState, Status
-from broker.core.clocks import clock
 from broker.core.ids import CaseId, PartnerId
 from broker.core.message import Mode, epoch_ms
 from broker.core.records import NewRecord, Position

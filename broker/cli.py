@@ -13,7 +13,7 @@ from typer.main import get_command, get_group
 
 from broker import __version__
 from broker.commands.common import FOUND, UNREACHABLE, WRONG_USE, notes
-from broker.core.catalogue.documents import DocumentInvalid
+from broker.core.documents import DocumentInvalid
 from broker.errors import TongbanError, Unreachable, WrongUse
 from broker.telemetry import configure_logging
 

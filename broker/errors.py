@@ -15,7 +15,7 @@ An error's docstring is its default message: it says what happened and what to d
 
 from __future__ import annotations
 
-from broker.core.catalogue.documents import Fault
+from broker.core.documents import Fault
 
 
 class TongbanError(Exception):

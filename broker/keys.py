@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from broker.core.catalogue.documents import DocumentInvalid, Fault, read_toml
+from broker.core.documents import DocumentInvalid, Fault, read_toml
 from broker.core.signatures import SEED_BYTES, SigningKey, parse_secret
 from broker.errors import ConfigurationInvalid
 from broker.settings import KeySettings

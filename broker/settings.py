@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, get_type_hints
 
 from pydantic import Field
 
-from broker.core.catalogue.documents import FORBID_UNKNOWN, DocumentInvalid, Fault, read_record, read_toml
+from broker.core.documents import FORBID_UNKNOWN, DocumentInvalid, Fault, read_record, read_toml
 from broker.delivery.options import DeliveryOptions
 from broker.errors import ConfigurationInvalid
 from broker.exchange.options import ExchangeOptions

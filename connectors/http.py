@@ -17,7 +17,7 @@ import orjson
 from pydantic import Field
 
 from broker.core.catalogue.directory import Partner
-from broker.core.catalogue.documents import FORBID_UNKNOWN, Fault
+from broker.core.documents import FORBID_UNKNOWN, Fault
 from broker.core.events import BATCH_MEDIA_TYPE, MEDIA_TYPE, structured_event
 from broker.core.signatures import sign_v1
 from connectors.addresses import networks, url_fault

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
 
 from broker.core.catalogue.directory import Partner
-from broker.core.catalogue.documents import FORBID_UNKNOWN, Fault
+from broker.core.documents import FORBID_UNKNOWN, Fault
 from connectors.base import Answer, Delivered, Features, Held, Parcel, Ports
 from connectors.mapping import MappingOptions
 

@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from broker.core.catalogue.documents import FORBID_UNKNOWN, Fault
+from broker.core.documents import FORBID_UNKNOWN, Fault
 
 Data = dict[str, object]
 Path = tuple[str, ...]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final, assert_never
 
 from broker.core.catalogue.directory import Directory, Partner
-from broker.core.catalogue.documents import DocumentInvalid, Fault, read_record
+from broker.core.documents import DocumentInvalid, Fault, read_record
 from connectors import http, mailbox
 from connectors.base import Connector, Ports
 from connectors.http import HttpConnector, HttpOptions

@@ -8,13 +8,13 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from broker.core import clock
+from broker.core.calendar import STATUTORY
 from broker.core.case.case_state import ENDS, Status
 from broker.core.case.guards import EXTENSION_DAYS, GUARDS, JOINT_EXTENSION_DAYS
 from broker.core.case.lifecycle_docs import fee_diagram, rating_diagram
 from broker.core.case.transitions import BEFORE_DECISION, COMPLAINT, TRANSITIONS, Role, TypeRule
 from broker.core.catalogue.directory import Item, Partner
-from broker.core.clocks import clock
-from broker.core.clocks.calendar import STATUTORY
 from broker.core.clocks.limits import Kind
 
 DIRECTORY: Final = Path(__file__).parents[1] / "deploy" / "demo" / "directory"

@@ -11,8 +11,8 @@ from typing import Final
 from sqlalchemy import Connection
 
 from broker.archive.finding import Finding, Kind, proofs
+from broker.core.calendar import FIRST, STATUTORY
 from broker.core.case.case_state import CaseState, Fee
-from broker.core.clocks.calendar import FIRST, STATUTORY
 from broker.core.evaluation.overtaking import NEVER, Overtaking, overtakings
 from broker.core.ids import CaseId, PartnerId, place
 from broker.core.message import SHANGHAI, Mode, epoch_ms, from_epoch_ms

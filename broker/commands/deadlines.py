@@ -12,9 +12,9 @@ import typer
 from broker.commands.acting import now_ms, open_store
 from broker.commands.common import AsJson, ConfigFile, console, load_settings, print_json, print_rows, run
 from broker.commands.showing import age, plain, short, stamp
+from broker.core.calendar import Calendar
 from broker.core.case.lifecycle import CaseState
 from broker.core.case.terms import Terms
-from broker.core.clocks.calendar import Calendar
 from broker.core.clocks.deadlines import Deadline, Kind, Light, deadlines, is_open
 from broker.core.clocks.limits import day_of
 from broker.core.ids import CaseId, InvalidId, PartnerId, partner_id

@@ -21,7 +21,7 @@ from broker.commands.common import (
     run,
 )
 from broker.core.catalogue.directory import EMPTY, Directory, read_directory
-from broker.core.catalogue.documents import DocumentInvalid
+from broker.core.documents import DocumentInvalid
 from broker.core.message import SHANGHAI
 from broker.errors import WrongUse
 from broker.exchange.applying import directory_records

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from broker.core.catalogue.directory import Directory, Limits, Partner
-from broker.core.catalogue.documents import DocumentInvalid
+from broker.core.documents import DocumentInvalid
 from broker.core.ids import PartnerId
 from broker.core.operating import levers
 from broker.core.operating.levers import Levers

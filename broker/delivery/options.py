@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from broker.core.catalogue.documents import FORBID_UNKNOWN
+from broker.core.documents import FORBID_UNKNOWN
 
 _Seconds = Annotated[float, Field(gt=0, le=3600)]
 

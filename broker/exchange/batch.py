@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from broker.core.case.routing import NoSubject
 from broker.core.catalogue.directory import Directory
-from broker.core.catalogue.documents import DocumentInvalid
+from broker.core.documents import DocumentInvalid
 from broker.core.records import Record
 from broker.errors import Corrupt
 from broker.exchange.judged import NO_BOOK, Book, Judged

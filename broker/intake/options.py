@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from broker.core.catalogue.documents import FORBID_UNKNOWN
+from broker.core.documents import FORBID_UNKNOWN
 
 _Bytes = Annotated[int, Field(ge=1024)]
 _Seconds = Annotated[float, Field(gt=0)]

@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from broker.core.catalogue.documents import FORBID_UNKNOWN
+from broker.core.documents import FORBID_UNKNOWN
 from broker.errors import WrongUse
 
 _Count = Annotated[int, Field(ge=1)]

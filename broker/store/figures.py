@@ -11,9 +11,9 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, text
 
+from broker.core.calendar import STATUTORY, Calendar, calendar
 from broker.core.case.case_state import CaseState
 from broker.core.catalogue.directory import Directory, read_directory
-from broker.core.clocks.calendar import STATUTORY, Calendar, calendar
 from broker.core.evaluation.figures import Card
 from broker.core.message import from_epoch_ms
 from broker.store.export import bytewise

@@ -11,10 +11,10 @@ import pytest
 from broker.archive.case_findings import Span
 from broker.archive.finding import MEANINGS, Finding, Kind
 from broker.archive.findings import Question, as_document, findings
+from broker.core import clock
 from broker.core.bundle.bundles import BundleState
+from broker.core.calendar import STATUTORY
 from broker.core.case.case_state import CaseState, Fee, Status
-from broker.core.clocks import clock
-from broker.core.clocks.calendar import STATUTORY
 from broker.core.ids import CaseId, PartnerId
 from broker.core.message import epoch_ms
 from broker.log.topics import LEDGER

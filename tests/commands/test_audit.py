@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from broker.archive.finding import MEANINGS, Kind
 from broker.commands.acting import Actor, Pen
 from broker.commands.audit import app, write
-from broker.core.catalogue.documents import DocumentInvalid
+from broker.core.documents import DocumentInvalid
 from broker.core.evaluation.reconciliation import Entry, ReconciliationList
 from broker.core.ids import CaseId
 from broker.core.records import NewRecord, Position

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from broker.core.catalogue.directory import Directory, Keys, Partner
-from broker.core.catalogue.documents import DocumentInvalid
+from broker.core.documents import DocumentInvalid
 from broker.core.ids import PartnerId
 from connectors import registry
 from connectors.http import HttpConnector

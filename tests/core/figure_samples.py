@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from broker.core import clock
 from broker.core.case.case_state import CaseState, Status
-from broker.core.clocks import clock
 from broker.core.ids import CaseId, PartnerId
 from broker.core.message import SHANGHAI, Mode
 

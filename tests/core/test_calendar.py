@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.clocks.calendar import FIRST, LAST, PUBLISHED_UNTIL, STATUTORY, Calendar, calendar
+from broker.core.calendar import FIRST, LAST, PUBLISHED_UNTIL, STATUTORY, Calendar, calendar
 
 DAY = timedelta(days=1)
 is_workday = cast("Callable[[date], bool]", chinese_calendar.is_workday)

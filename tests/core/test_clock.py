@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.clocks.calendar import STATUTORY, calendar
-from broker.core.clocks.clock import (
+from broker.core.calendar import STATUTORY, calendar
+from broker.core.clock import (
     Clock,
     due_at,
     due_on,

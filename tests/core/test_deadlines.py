@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.core import clock as clocks
+from broker.core.calendar import PUBLISHED_UNTIL, STATUTORY, calendar
 from broker.core.case.case_state import CaseState, Rating, Status, evolve
 from broker.core.case.terms import NO_TERMS, Terms
 from broker.core.catalogue.items import Item, Step
-from broker.core.clocks import clock as clocks
-from broker.core.clocks.calendar import PUBLISHED_UNTIL, STATUTORY, calendar
+from broker.core.clock import Clock
 from broker.core.clocks.cards import issue
-from broker.core.clocks.clock import Clock
 from broker.core.clocks.deadlines import Deadline, Kind, Light, deadlines, key_of, next_deadline, stands
 from broker.core.ids import CaseId, PartnerId
 from broker.core.message import SHANGHAI, Mode, from_epoch_ms

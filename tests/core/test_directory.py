@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.core.catalogue.directory import EMPTY, Directory, read_directory, version_of
-from broker.core.catalogue.documents import DocumentInvalid
+from broker.core.documents import DocumentInvalid
 from broker.core.ids import PartnerId
 from broker.core.message import Mode
 

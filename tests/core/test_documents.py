@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 import pytest
 from pydantic import Field
 
-from broker.core.catalogue.documents import FORBID_UNKNOWN, DocumentInvalid, Fault, read_record, read_toml
+from broker.core.documents import FORBID_UNKNOWN, DocumentInvalid, Fault, read_record, read_toml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.core import clock
+from broker.core.calendar import STATUTORY, calendar
 from broker.core.case.case_state import CaseState, Rating, Status
-from broker.core.clocks import clock
-from broker.core.clocks.calendar import STATUTORY, calendar
 from broker.core.evaluation.figure_columns import COLUMNS, COUNTED
 from broker.core.evaluation.figures import Card, Figures, Level, Row, month_of, nearest_rank
 from broker.core.message import Mode

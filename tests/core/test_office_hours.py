@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.catalogue.office_hours import ALWAYS, SPREAD_MS, Day, OfficeHours, Window
+from broker.core.lane.office_hours import ALWAYS, SPREAD_MS, Day, OfficeHours, Window
 
 CHINA = timezone(timedelta(hours=8))
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

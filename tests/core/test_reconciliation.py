@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.catalogue.documents import DocumentInvalid
+from broker.core.documents import DocumentInvalid
 from broker.core.evaluation.reconciliation import (
     COLUMNS,
     MOST_FAULTS,

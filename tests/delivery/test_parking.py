@@ -9,8 +9,8 @@ from datetime import UTC, datetime, time, timedelta, timezone
 import pytest
 
 from broker.core.catalogue.directory import Directory
-from broker.core.catalogue.office_hours import Day, OfficeHours, Window
 from broker.core.ids import CaseId, MessageId, PartnerId
+from broker.core.lane.office_hours import Day, OfficeHours, Window
 from broker.core.lane.schedule import RetryPlan, Waits
 from broker.store import attempts, parked
 from broker.store.engine import Store

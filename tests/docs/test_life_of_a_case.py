@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from broker.core import clock
+from broker.core.calendar import STATUTORY
 from broker.core.case.transitions import TRANSITIONS
-from broker.core.clocks import clock
-from broker.core.clocks.calendar import STATUTORY
 from broker.core.clocks.deadlines import Light
 from broker.core.clocks.limits import Kind
 from tests.model.days import Promise, begins_with

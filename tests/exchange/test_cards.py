@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from broker.core.calendar import STATUTORY
 from broker.core.case.lifecycle import Status
 from broker.core.case.terms import NO_TERMS
-from broker.core.clocks.calendar import STATUTORY
 from broker.core.clocks.cards import NOTICE_DEADLINE
 from broker.core.clocks.deadlines import deadlines
 from broker.core.ids import BROKER, PartnerId

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.core.catalogue.documents import DocumentInvalid, read_record
+from broker.core.documents import DocumentInvalid, read_record
 from broker.errors import WrongUse
 from broker.log.clients import make_group_consumer, make_producer
 from broker.log.options import KafkaOptions

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+from broker.core import clock as clocks
+from broker.core.calendar import Calendar
 from broker.core.case.case_state import CaseState
 from broker.core.case.terms import Terms, terms_of_case
 from broker.core.catalogue.items import Item
-from broker.core.clocks import clock as clocks
-from broker.core.clocks.calendar import Calendar
 from broker.core.clocks.deadlines import Deadline, Kind, Light, deadlines, key_of, next_deadline, stands
 from broker.core.ids import CaseId, PartnerId
 from broker.core.message import Message

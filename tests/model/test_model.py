@@ -12,9 +12,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from broker.core.calendar import STATUTORY, calendar
 from broker.core.case.case_state import Status
 from broker.core.case.lifecycle import MESSAGE_TYPES, Advanced, advance
-from broker.core.clocks.calendar import STATUTORY, calendar
 from broker.core.clocks.deadlines import Kind, Light
 from broker.core.ids import CaseId
 from broker.core.problems import Refusal

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from broker.core.calendar import STATUTORY
 from broker.core.case.case_state import CaseState
-from broker.core.clocks.calendar import STATUTORY
 from broker.core.evaluation.figures import Card
 from broker.core.ids import CaseId
 from broker.core.message import epoch_ms, from_epoch_ms

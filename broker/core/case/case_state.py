@@ -10,10 +10,10 @@ from typing import Any, Final, Literal
 
 import orjson
 
+from broker.core import clock
 from broker.core.bundle import bundles
 from broker.core.bundle.bundles import BundleState
-from broker.core.clocks import clock
-from broker.core.clocks.clock import Clock
+from broker.core.clock import Clock
 from broker.core.ids import CaseId, PartnerId
 from broker.core.message import Mode
 from broker.core.quick import evolver

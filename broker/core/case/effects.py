@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Final, cast
 
+from broker.core import clock
 from broker.core.case.case_state import Rating
 from broker.core.case.guards import Facts, Said
 from broker.core.case.terms import Terms
-from broker.core.clocks import clock
 from broker.core.ids import CaseId
 from broker.core.message import Message
 from broker.core.times import china_day

@@ -9,8 +9,8 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from broker.core.calendar import STATUTORY, Calendar, calendar
 from broker.core.catalogue.directory import Bundle, Directory, Item
-from broker.core.clocks.calendar import STATUTORY, Calendar, calendar
 from broker.core.ids import BROKER, PartnerId, Party
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ from typing import Annotated, Any, ClassVar, Final
 from pydantic import AfterValidator, Field
 
 from broker.core.catalogue.directory_checks import dangling
-from broker.core.catalogue.documents import FORBID_UNKNOWN, DocumentInvalid, Fault, read_record, read_toml
 from broker.core.catalogue.items import Bundle, BundlePart, Days, Item, ItemClass, ItemCode, Step
-from broker.core.catalogue.office_hours import ALWAYS, OfficeHours
 from broker.core.codes import uscc
+from broker.core.documents import FORBID_UNKNOWN, DocumentInvalid, Fault, read_record, read_toml
 from broker.core.ids import PartnerId, partner_id
+from broker.core.lane.office_hours import ALWAYS, OfficeHours
 from broker.core.lane.schedule import AS_THE_HOUSE, RetryPlan
 from broker.core.message import Mode
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from broker.core.catalogue.documents import Fault
 from broker.core.catalogue.items import Bundle
+from broker.core.documents import Fault
 
 if TYPE_CHECKING:
     from broker.core.catalogue.directory import Agreement, Directory, Partner

@@ -11,8 +11,8 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, Field
 
-from broker.core.catalogue.documents import FORBID_UNKNOWN
 from broker.core.codes import implementation_code
+from broker.core.documents import FORBID_UNKNOWN
 from broker.core.ids import PartnerId, partner_id
 
 _PartnerId = Annotated[PartnerId, AfterValidator(partner_id)]

@@ -1,1 +1,1 @@
-"""Time is law: working days, a case's clock, its limits, and the cards that warn of them."""
+"""Time is law: the limits that run on a case, and the cards that warn of them."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
 
+from broker.core.calendar import Calendar
 from broker.core.case.case_state import CaseState
 from broker.core.catalogue.items import Item
-from broker.core.clocks.calendar import Calendar
 from broker.core.clocks.limits import RULES, Kind, Light, Limit, day_of, limits
 from broker.core.ids import PartnerId
 from broker.core.quick import quick

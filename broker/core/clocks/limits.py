@@ -12,10 +12,10 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from broker.core import clock as clocks
+from broker.core.calendar import Calendar
 from broker.core.case.case_state import CaseState, Rating, Status
 from broker.core.catalogue.items import Item
-from broker.core.clocks import clock as clocks
-from broker.core.clocks.calendar import Calendar
 from broker.core.ids import PartnerId
 from broker.core.times import SHANGHAI
 

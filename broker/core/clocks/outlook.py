@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from broker.core import clock
 from broker.core.case.case_state import CaseState
 from broker.core.case.terms import Terms
-from broker.core.clocks import clock
 from broker.core.clocks.deadlines import Deadline, next_deadline
 
 

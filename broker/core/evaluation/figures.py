@@ -15,9 +15,9 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from broker.core import clock
+from broker.core.calendar import Calendar
 from broker.core.case.case_state import CaseState, Rating, Status
-from broker.core.clocks import clock
-from broker.core.clocks.calendar import Calendar
 from broker.core.evaluation import suppression
 from broker.core.evaluation.figure_columns import COUNTED
 from broker.core.evaluation.suppression import Pair

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from broker.core.catalogue.documents import DocumentInvalid, Fault
 from broker.core.codes import resident_number
+from broker.core.documents import DocumentInvalid, Fault
 from broker.core.ids import InvalidId
 
 COLUMNS: Final = ("number", "item", "decided_on", "fee_fen")

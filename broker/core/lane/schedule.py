@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
-from broker.core.catalogue.documents import FORBID_UNKNOWN
+from broker.core.documents import FORBID_UNKNOWN
 
 MINUTE_S: Final = 60.0
 HOUR_S: Final = 3600.0

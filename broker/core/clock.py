@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from broker.core.clocks.calendar import Calendar
+from broker.core.calendar import Calendar
 from broker.core.quick import quick
 from broker.core.times import SHANGHAI
 

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, Field
 
-from broker.core.catalogue.documents import FORBID_UNKNOWN
+from broker.core.documents import FORBID_UNKNOWN
 
 SPREAD_MS: Final = 15 * 60_000
 """What waits for an opening comes within this time after it, not all in its first second."""
