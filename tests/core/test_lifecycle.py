@@ -352,7 +352,7 @@ def test_an_extension_stays_within_the_law(mode: Mode) -> None:
 
 
 def test_who_acts_for_another_says_on_what_authority() -> None:
-    refused = advance(None, SUBMITTED, NOON, {"agent": True, "acting": None})
+    refused = advance(None, SUBMITTED, NOON, {"agent": True, "acting": None, "sealed": None})
     assert isinstance(refused, Refusal)
     assert refused.code == "agent-unauthorised"
     helper = {"agent": True, "acting": {"authority": "hall_helper", "office": "武陵区帮代办中心"}}
@@ -366,6 +366,8 @@ def test_who_acts_for_another_says_on_what_authority() -> None:
     assert isinstance(advance(None, SUBMITTED, NOON, sealed), Advanced), "the ledger does not open papers"
     nobody: dict[str, object] = {"agent": True, "acting": None, "sealed": {"agent": None, "applicant": {}}}
     assert isinstance(advance(None, SUBMITTED, NOON, nobody), Refusal)
+    unread = advance(None, SUBMITTED, NOON, {"agent": True, "acting": None})
+    assert isinstance(unread, Advanced), "the exchange reads the clear fields alone"
     older = advance(None, SUBMITTED, NOON, {"agent": True})
     assert isinstance(older, Advanced), "a schema without the field cannot say it"
 

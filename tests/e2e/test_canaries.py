@@ -64,7 +64,7 @@ async def test_no_personal_data_in_logs_errors_or_metrics(running: Running) -> N
     data = good["data"]
     assert isinstance(data, dict)
     b.failures[:] = [500, 422]
-    answers = [await a.submit_surely(good | {"data": data | {"sealed": sealed()}})]
+    answers = [await a.submit_surely(good | {"data": data | {"agent": False, "sealed": sealed()}})]
     assert answers[0].status == 202
     for bad in bad_events(running):
         answer = await a.submit(bad)  # type: ignore[arg-type]
@@ -97,7 +97,9 @@ async def test_the_road_never_opens_the_envelope(running: Running) -> None:
     event = running.a.event("case.submitted", case, "envelope", B, item=ITEM, mode="online")
     data = event["data"]
     assert isinstance(data, dict)
-    assert (await running.a.submit_surely(event | {"data": data | {"sealed": sealed()}})).status == 202
+    assert (
+        await running.a.submit_surely(event | {"data": data | {"agent": False, "sealed": sealed()}})
+    ).status == 202
     await until(lambda: any(effect.case == case for effect in running.b.effects))
     (effect,) = [effect for effect in running.b.effects if effect.case == case]
     assert set(found(orjson.dumps(effect.event).decode())) == set(CANARIES), "the partner gets the papers"

@@ -113,8 +113,6 @@ class Office(Wholes):
         why = set()
         if word.to in (word.source, BROKER):
             why.add("party-not-involved")
-        if word.facts.get("agent") and not word.facts.get("acting"):
-            why.add("agent-unauthorised")
         whole = WHOLES.get(word.item or "")
         if whole is not None and word.type == "case.submitted":
             if word.to != whole.lead:

@@ -71,7 +71,7 @@ def test_walks_of_everybody_saying_everything_at_any_time() -> None:
             "parts-open",
         ),
         *("transition-illegal", "collector-decides", "charged-twice", "fee-unpaid", "fee-mismatch"),
-        *("cash-refused", "courier-mismatch", "callback-missing", "extension-too-long", "agent-unauthorised"),
+        *("cash-refused", "courier-mismatch", "callback-missing", "extension-too-long"),
         *("event-invalid", "complaint-unaddressed"),
     }
     assert expected - set(seen) == set()

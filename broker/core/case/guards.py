@@ -68,7 +68,9 @@ def agent_unauthorised(facts: Facts) -> Objection | None:
     """
     if not facts.get("agent") or "acting" not in facts or facts["acting"] is not None:
         return None
-    papers = facts.get("sealed")
+    if "sealed" not in facts:
+        return None
+    papers = facts["sealed"]
     if isinstance(papers, Mapping) and papers.get("agent", papers.get("ciphertext")) is not None:
         return None
     detail = "somebody acts for the applicant (agent); neither acting nor the papers say on what authority"

@@ -20,6 +20,8 @@ _UNKNOWN: Final = "HS-体外-0001"
 _FINDINGS: Final = {
     "decided-before-accepted": ("未受理先办结", "decided before it was accepted"),
     "collected-and-decided": ("收受不分：收件方作决定", "collected and decided by the same hand"),
+    "charged-twice": ("两头收费：同一办件第二次收费", "a second charge for the same case"),
+    "paid-outside-the-exchange": ("窗口收现金", "a fee taken in cash"),
     "outside-the-exchange": (
         "体外循环：清单上有总账不知道的办件",
         "a case on a hall's list that the ledger does not know",
@@ -38,12 +40,12 @@ class FeesAndFindings:
     happened = "某县政务大厅（43 个单位、399 个事项）：缴费凭通知单到银行，直入国库，窗口不收现金；严禁明进暗不进、双轨运行、体外循环、两头办理两头收费。"
     shows = (
         "缴费通知由责任方开具，到账由国库一方确认；现金、重复收费、未缴费出件当场拒绝；未受理先办结、收件方作决定、"
-        "清单中总账不知道的办件，均由 tongban audit findings 逐条列出并附记录。"
+        "第二次收费、窗口收现金、清单中总账不知道的办件，均由 tongban audit findings 逐条列出并附记录。"
     )
     summary = (
         "A fee is asked for by notice and confirmed by the treasury; cash, a second charge and a result before payment "
-        "are refused. What is forbidden (decided before accepted, decided by the collector, decided outside the "
-        "exchange) is listed by the audit with the records that prove it."
+        "are refused. What is forbidden (decided before accepted, decided by the collector, charged twice, paid in cash, "
+        "decided outside the exchange) is listed by the audit with the records that prove it."
     )
     disturbs = False
     cast = (LAIBIN, HENGSHAN, TREASURY)
