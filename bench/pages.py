@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
+
+CLOCKS: Final = "## Clocks and deadlines"
+"""The section of ``bench.clock`` and ``bench.deadlines``, which print what is put there."""
 
 
 def with_section(page: str, heading: str, told: str) -> str:

@@ -167,7 +167,9 @@ def main() -> None:
     )
     page = report.render(results)
     before = arguments.page.read_text(encoding="utf-8") if arguments.page.exists() else ""
-    page = pages.kept(page, before, (delivery_report.HEADING, hall_report.HEADING, rebuild.HEADING))
+    page = pages.kept(
+        page, before, (delivery_report.HEADING, hall_report.HEADING, rebuild.HEADING, pages.CLOCKS)
+    )
     arguments.page.write_text(page, encoding="utf-8")
     print(page)
 

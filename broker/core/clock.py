@@ -220,7 +220,7 @@ def _pause_so_far(clock: Clock, calendar: Calendar, until: datetime) -> tuple[in
             return 0, 0.0
         seconds = (until - paused_at).total_seconds()
     elif paused_on > _due_on(clock, calendar, clock.paused_days):
-        return 0, 0.0
+        return 0, 0.0  # late stays late
     else:
         seconds = 0.0
     # The day of acceptance is not counted, so a pause cannot take it out; unless the promise is for that day.

@@ -49,7 +49,8 @@ def started(at: datetime, on: date, facts: Facts, terms: Terms) -> Changes:
     if isinstance(stated, int) and stated >= 0 and (days is None or stated < days):
         days = stated
     steps = terms.item.steps if terms.item is not None else ()
-    changes: Changes = {"clock": clock.start(at, on, days=min(days or 0, MOST_DAYS), minutes=terms.minutes)}
+    days = 0 if days is None else min(MOST_DAYS, days)
+    changes: Changes = {"clock": clock.start(at, on, days=days, minutes=terms.minutes)}
     if steps:
         changes["step"], changes["step_since"] = steps[0].code, at
     return changes

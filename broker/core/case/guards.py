@@ -210,16 +210,8 @@ GUARDS: Final[tuple[GuardRule, ...]] = (
     ),
 )
 
-_BY_TYPE: Final[Mapping[str, tuple[Guard, ...]]] = {
+BY_TYPE: Final[Mapping[str, tuple[Guard, ...]]] = {
     name: tuple(rule.test for rule in GUARDS if name in rule.types)
     for name in sorted({name for rule in GUARDS for name in rule.types})
 }
-
-
-def objection(said: Said) -> Objection | None:
-    """The first guard of the message's type that objects."""
-    for guard in _BY_TYPE.get(said.message.type, ()):
-        found = guard(said)
-        if found is not None:
-            return found
-    return None
+"""The guards of each message type, in the table's order: the first that objects is heard."""

@@ -145,9 +145,10 @@ def _said_by_partner(
     if rule.fee_to is Fee.PAID and message.correlation not in (None, state.fee_request):
         return other_fee(state, rule, role)
     said = Said(state, message, facts, terms, now)
-    objection = guards.objection(said)
-    if objection is not None:
-        return objected(state, rule, role, objection)
+    for guard in guards.BY_TYPE.get(rule.name, ()):
+        objection = guard(said)
+        if objection is not None:
+            return objected(state, rule, role, objection)
     return advanced(_moved(said, rule), _routes(state, message, role, other))
 
 
