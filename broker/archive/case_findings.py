@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Final
 
 from sqlalchemy import Connection
@@ -15,7 +15,8 @@ from broker.core.calendar import FIRST, STATUTORY
 from broker.core.case.case_state import CaseState, Fee
 from broker.core.evaluation.overtaking import NEVER, Overtaking, overtakings
 from broker.core.ids import CaseId, PartnerId, place
-from broker.core.message import SHANGHAI, Mode, epoch_ms, from_epoch_ms
+from broker.core.message import Mode, epoch_ms, from_epoch_ms
+from broker.core.times import china_day
 from broker.store import findings as rows
 from broker.store.findings import Told
 from broker.store.rows import MessageRow
@@ -71,7 +72,7 @@ def _judge(told: Told) -> Iterator[_Found]:
     state = told.state
     at = epoch_ms(state.decided_at) if state.decided_at else 0
     if told.said_at is not None and state.clock is not None:
-        said_on = _day(from_epoch_ms(told.said_at))
+        said_on = china_day(from_epoch_ms(told.said_at))
         if said_on < state.clock.started_on:
             detail = f"decided on {said_on} by its own account, accepted on {state.clock.started_on}"
             yield _Found(
@@ -126,7 +127,7 @@ def _came_on(state: CaseState, started_on: date) -> date:
     """The day on which the office had it: an acceptance that was told late counts from when it was told."""
     if state.accepted_at is None or state.deemed:
         return started_on
-    return max(started_on, _day(state.accepted_at))
+    return max(started_on, china_day(state.accepted_at))
 
 
 def _waits(state: CaseState) -> bool:
@@ -181,7 +182,3 @@ def _proved(connection: Connection, found: Sequence[_Found]) -> Iterator[Finding
 
 def _applied(said: Sequence[MessageRow], type_: str) -> MessageRow | None:
     return next((row for row in said if row.type == type_ and row.verdict != "refused"), None)
-
-
-def _day(moment: datetime) -> date:
-    return moment.astimezone(SHANGHAI).date()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Final
 
 from sqlalchemy import Connection
@@ -15,7 +15,8 @@ from sqlalchemy import Connection
 from broker.archive.finding import Finding, Kind, Proof, proof, proofs
 from broker.core.case.case_state import CaseState, Fee
 from broker.core.ids import CaseId, PartnerId
-from broker.core.message import SHANGHAI, from_epoch_ms
+from broker.core.message import from_epoch_ms
+from broker.core.times import china_day
 from broker.store import findings as rows
 from broker.store import reconciliation as lists
 from broker.store.reconciliation import ReconciledRow, reconciled_case
@@ -84,7 +85,7 @@ def _matches(
 def _match(state: CaseState) -> _Match:
     return _Match(
         case=state.case,
-        decided_on=_day(state.decided_at) if state.decided_at else None,
+        decided_on=china_day(state.decided_at) if state.decided_at else None,
         paid=state.fee is Fee.PAID,
         fee_fen=state.fee_fen,
     )
@@ -123,7 +124,7 @@ def _said_so(doubt: _Doubt, behind: Sequence[MessageRow]) -> bool:
     return any(
         row.type == "case.decided"
         and row.verdict != "refused"
-        and _text(_day(from_epoch_ms(row.said_at))) == doubt.line.decided_on
+        and _text(china_day(from_epoch_ms(row.said_at))) == doubt.line.decided_on
         for row in behind
     )
 
@@ -151,7 +152,3 @@ def _called(line: ReconciledRow) -> str:
 
 def _text(day: date | None) -> str | None:
     return None if day is None else day.isoformat()
-
-
-def _day(moment: datetime) -> date:
-    return moment.astimezone(SHANGHAI).date()

@@ -17,9 +17,9 @@ from broker.core.case import lifecycle
 from broker.core.case.forbidden import is_suspect
 from broker.core.case.lifecycle import CaseState
 from broker.core.ids import CaseId, key_case
-from broker.core.message import SHANGHAI
 from broker.core.problems import Refusal
 from broker.core.records import Position
+from broker.core.times import china_day
 from broker.errors import NotDurable, TongbanError, Unreachable
 from broker.intake.events import Submission
 from broker.intake.judging import OF_THE_CASE, REUSED, Judge, again
@@ -190,7 +190,7 @@ class Gatherer:
         doubtful: dict[CaseId, list[Pending]] = {}
         asked = self._doubts
         now = self._clock()
-        day = now.astimezone(SHANGHAI).date()
+        day = china_day(now)
         for pending in some:
             message = pending.message
             known = loaded.messages.get(pending.name)
@@ -251,7 +251,7 @@ class Gatherer:
     def _judge_again(self, state: CaseState | None, doubted: Sequence[Pending]) -> list[Pending]:
         passed: list[Pending] = []
         now = self._clock()
-        day = now.astimezone(SHANGHAI).date()
+        day = china_day(now)
         for pending in doubted:
             verdict = self._judge.of(pending.submission, state, now, day)
             if isinstance(verdict, lifecycle.Advanced):

@@ -16,11 +16,12 @@ from broker.core.case.lifecycle import NO_FACTS, CaseState, Facts, Forward, Rout
 from broker.core.case.terms import Terms, terms, terms_of_case
 from broker.core.catalogue.directory import Directory
 from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, Party, derived_id, opening_partner
-from broker.core.message import SHANGHAI, Message, as_partner, is_partner
+from broker.core.message import Message, as_partner, is_partner
 from broker.core.operating import desk, levers
 from broker.core.operating.desk import Act, Dossier
 from broker.core.problems import Refusal
 from broker.core.receipts import Outcome
+from broker.core.times import china_day
 
 DIRECTORY_APPLIED: Final = "directory.applied"
 DIRECTORY_CASE: Final = CaseId("000000/directory")
@@ -239,9 +240,7 @@ def _of_a_case(
             return Applied(state=state, routes=_reachable(message, directory))
     elif message.expired(now):
         return _refused(message, Refusal(code="expired", detail="the message expired before it was routed"))
-    elif (
-        refusal := agreements.check(directory, message, state, now.astimezone(SHANGHAI).date(), facts)
-    ) is not None:
+    elif (refusal := agreements.check(directory, message, state, china_day(now), facts)) is not None:
         return _refused(message, refusal)
     match lifecycle.advance(state, message, now, facts, terms_of(message, state, under or directory, facts)):
         case Refusal() as refusal:

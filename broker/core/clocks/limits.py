@@ -17,7 +17,7 @@ from broker.core.calendar import Calendar
 from broker.core.case.case_state import CaseState, Rating, Status
 from broker.core.catalogue.items import Item
 from broker.core.ids import PartnerId
-from broker.core.times import SHANGHAI
+from broker.core.times import SHANGHAI, china_day
 
 
 class Kind(StrEnum):
@@ -90,7 +90,7 @@ def received_at(state: CaseState) -> datetime:
 
 def day_of(at: datetime) -> date:
     """The day in China."""
-    return at.astimezone(SHANGHAI).date()
+    return china_day(at)
 
 
 _TO_ACCEPT: Final = frozenset({Status.SUBMITTED, Status.SUPPLEMENTED})

@@ -21,7 +21,7 @@ from broker.core.case.case_state import CaseState, Rating, Status
 from broker.core.evaluation import suppression
 from broker.core.evaluation.figure_columns import COUNTED
 from broker.core.evaluation.suppression import Pair
-from broker.core.times import SHANGHAI
+from broker.core.times import china_day
 
 SMALL: Final = 10
 """Rows of fewer cases are hidden, and quantiles over fewer cases left blank."""
@@ -154,7 +154,7 @@ def _decision(group: _Group, state: CaseState, decided_at: datetime, calendar: C
     if running is None:
         return
     group.seconds.append(max(0, int((decided_at - running.started_at).total_seconds())))
-    used = calendar.between(running.started_on, _day(decided_at)) - running.paused_days
+    used = calendar.between(running.started_on, china_day(decided_at)) - running.paused_days
     group.days.append(max(0, used))
     group.add("on_time" if decided_at < clock.due_at(running, calendar) else "late")
     group.add("extended", running.extended > 0)
@@ -167,8 +167,8 @@ def _complaint(counting: _Counting, state: CaseState, calendar: Calendar, days: 
         return
     group = counting.at(state.ended_at, "complaints_answered")
     if group is not None:
-        due_on = state.answer_by or calendar.add(_day(state.opened_at), days)
-        group.add("complaints_on_time", _day(state.ended_at) <= due_on)
+        due_on = state.answer_by or calendar.add(china_day(state.opened_at), days)
+        group.add("complaints_on_time", china_day(state.ended_at) <= due_on)
 
 
 def accepted_at(state: CaseState) -> datetime | None:
@@ -232,13 +232,9 @@ def _share(part: int, whole: int) -> float | None:
 
 def month_of(moment: datetime) -> str:
     """The month in China of a moment, YYYY-MM."""
-    return _month(_day(moment))
+    return _month(china_day(moment))
 
 
 @lru_cache(maxsize=4096)  # moments come on few days
 def _month(day: date) -> str:
     return f"{day.year:04}-{day.month:02}"
-
-
-def _day(moment: datetime) -> date:
-    return moment.astimezone(SHANGHAI).date()
