@@ -154,7 +154,10 @@ def _as_sealed(value: bytes, at: int) -> tuple[bytes, bytes] | None:
     nonce_at = at + len(_NONCE_HEAD)
     if not value.startswith(_NONCE_HEAD, at) or len(value) <= nonce_at + NONCE_BYTES + 10:
         return None
-    length, start = read_long(value, nonce_at + NONCE_BYTES)
+    try:
+        length, start = read_long(value, nonce_at + NONCE_BYTES)
+    except Misfit:  # a changed length: the strict reader says what it is
+        return None
     if start + length != len(value):
         return None
     return value[nonce_at : nonce_at + NONCE_BYTES], value[start:]

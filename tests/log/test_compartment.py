@@ -120,17 +120,19 @@ def test_another_key_or_other_facts_do_not_open_it(key: bytes, aad: bytes) -> No
         open_value(CODEC, sealed(submitted(), b"v"), key=key, aad=aad)
 
 
-@given(st.data())
-@settings(deadline=None)
-def test_a_changed_compartment_never_opens(data: st.DataObject) -> None:
+def test_a_changed_compartment_never_opens() -> None:
+    """Every byte of it, changed in every way a byte can be: the length's bytes fail otherwise than the text's."""
     closed = bytearray(sealed(submitted(), b"verbatim"))
-    at = data.draw(st.integers(CODEC.last_field_at(bytes(closed)), len(closed) - 1))
-    closed[at] ^= data.draw(st.integers(1, 255))
-    try:
-        opened = open_value(CODEC, bytes(closed), key=KEY, aad=AAD)
-    except Corrupt:
-        return
-    assert opened.value == bytes(closed), "only what no longer is a sealed compartment is handed on as it is"
+    for at in range(CODEC.last_field_at(bytes(closed)), len(closed)):
+        for change in range(1, 256):
+            closed[at] ^= change
+            try:
+                opened = open_value(CODEC, bytes(closed), key=KEY, aad=AAD)
+            except Corrupt:
+                pass
+            else:
+                assert opened.value == bytes(closed), f"byte {at} changed by {change} was read as something else"
+            closed[at] ^= change
 
 
 def test_what_is_not_sealed_is_handed_on_as_it_is() -> None:
