@@ -211,10 +211,19 @@ def _count_bounds(least: int, most: int) -> Bounds:
 def _text_bounds(facets: Facets) -> Bounds | None:
     if facets.format is not None:
         return _format_bounds(*FORMATS[facets.format])
-    least, most = facets.min_length or 0, facets.max_length
-    if most is not None:
-        return _length_bounds(least, most, f"{least} to {most} long")
-    return _length_bounds(least, 2**31, f"at least {least} long") if least else None
+    length = length_of(facets)
+    if length is None:
+        return None
+    least, most = length
+    at_least = f"at least {least} long"
+    return _length_bounds(least, most, at_least if facets.max_length is None else f"{least} to {most} long")
+
+
+def length_of(facets: Facets) -> tuple[int, int] | None:
+    """How long a text or bytes may be; None when any length will do."""
+    if facets.max_length is not None:
+        return facets.min_length or 0, facets.max_length
+    return (facets.min_length, 2**31) if facets.min_length else None
 
 
 def _length_bounds(least: int, most: int, expected: str) -> Bounds:

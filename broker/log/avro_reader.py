@@ -10,7 +10,7 @@ Source: Apache Avro 1.12 specification, "Binary Encoding".
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from broker.core.avro.avro_model import (
@@ -22,11 +22,13 @@ from broker.core.avro.avro_model import (
     MapType,
     Node,
     Primitive,
+    RecordField,
     RecordType,
     Recursive,
     UnionType,
     branch_name,
 )
+from broker.log.avro_record import Field, ReadFields, compile_fields
 from broker.log.avro_scalars import (
     SHORT,
     Misfit,
@@ -45,9 +47,9 @@ class RecordReader:
     __slots__ = ("_head", "_last", "_last_name")
 
     def __init__(self, record: RecordType, *, bounded: bool = False) -> None:
-        fields = [(each.name, compile_reader(each.type, bounded=bounded)) for each in record.fields]
-        self._head = _read_fields(fields[:-1])
-        self._last_name, self._last = fields[-1]
+        last = record.fields[-1]
+        self._head = _read_fields(record.fields[:-1], bounded=bounded)
+        self._last_name, self._last = last.name, compile_reader(last.type, bounded=bounded)
 
     def read(self, buffer: bytes, at: int) -> tuple[dict[str, object], int]:
         """The record that fills ``buffer`` from ``at`` to its end, and where its last field starts.
@@ -95,9 +97,7 @@ def compile_reader(node: Node, *, bounded: bool = False) -> Read:
         case UnionType():
             read = _union(node, bounded=bounded)
         case RecordType():
-            read = _read_fields(
-                [(each.name, compile_reader(each.type, bounded=bounded)) for each in node.fields]
-            )
+            read = _read_fields(node.fields, bounded=bounded)
         case Recursive():
             raise ValueError(f"recursive type {node.name}")
         case _:
@@ -109,20 +109,10 @@ def _most(facets: Facets) -> int:
     return MAX_ITEMS if facets.max_items is None else facets.max_items
 
 
-def _read_fields(fields: list[tuple[str, Read]]) -> Callable[[bytes, int], tuple[dict[str, object], int]]:
-    def read(buffer: bytes, at: int) -> tuple[dict[str, object], int]:
-        datum: dict[str, object] = {}
-        name = ""
-        try:
-            for name, read_field in fields:
-                datum[name], at = read_field(buffer, at)
-        except Misfit as misfit:
-            raise misfit.within(name) from None
-        except IndexError:
-            raise Misfit(SHORT).within(name) from None
-        return datum, at
-
-    return read
+def _read_fields(fields: Sequence[RecordField], *, bounded: bool) -> ReadFields:
+    return compile_fields(
+        [Field(each.name, each.type, compile_reader(each.type, bounded=bounded), bounded) for each in fields]
+    )
 
 
 def _enum(node: EnumType) -> Read:
@@ -168,9 +158,9 @@ def _blocks(buffer: bytes, at: int, most: int, item: Callable[[bytes, int], int]
     """
     left = most
     while True:
+        if buffer[at] == 0:
+            return at + 1
         count, at = read_long(buffer, at)
-        if count == 0:
-            return at
         end = None
         if count < 0:
             count = -count

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Mapping
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final, TypeAlias
 from uuid import UUID
 
-from broker.core.avro.avro_defaults import integer_value
+from broker.core.avro.avro_defaults import EPOCH, EPOCH_DAY
 from broker.core.avro.avro_model import Fixed, Node, Primitive
 from broker.log.avro_kinds import bounds_of
 
@@ -41,6 +42,7 @@ class Misfit(Exception):
 
 
 SHORT: Final = "more bytes: the value ends within this field"
+NOT_UTF8: Final = "text in UTF-8"
 
 
 def read_long(buffer: bytes, at: int) -> tuple[int, int]:
@@ -64,9 +66,18 @@ def read_long(buffer: bytes, at: int) -> tuple[int, int]:
     return (number >> 1) ^ -(number & 1), at
 
 
+_ONE: Final = tuple(bytes((bits,)) for bits in range(0x80))
+MORE: Final = tuple(bytes((0x80 | bits,)) for bits in range(0x80))
+"""Seven bits of a number of which more follow."""
+
+
 def write_long(number: int) -> bytes:
     """The zig-zag form of a 64-bit integer: what :func:`read_long` reads."""
     number = (number << 1) ^ (number >> 63)
+    if number < 0x80:
+        return _ONE[number]
+    if number < 0x4000:
+        return MORE[number & 0x7F] + _ONE[number >> 7]
     out = bytearray()
     while number > 0x7F:
         out.append((number & 0x7F) | 0x80)
@@ -102,22 +113,35 @@ def _read_boolean(buffer: bytes, at: int) -> tuple[object, int]:
 
 
 def _integer(lowest: int, highest: int, logical: str | None) -> Read:
-    def read(buffer: bytes, at: int) -> tuple[object, int]:
+    def read(buffer: bytes, at: int) -> tuple[int, int]:
+        byte = buffer[at]
+        if byte < 0x80:
+            return (byte >> 1) ^ -(byte & 1), at + 1
         number, at = read_long(buffer, at)
         if not lowest <= number <= highest:
             raise Misfit("an integer of 32 bits")
         return number, at
 
+    if logical is None:
+        return read
+    epoch, unit = _UNITS[logical]
+
     def read_moment(buffer: bytes, at: int) -> tuple[object, int]:
-        number, at = read_long(buffer, at)
-        if not lowest <= number <= highest:
-            raise Misfit("an integer of 32 bits")
+        number, at = read(buffer, at)
         try:
-            return integer_value(logical, number), at
-        except ValueError:
+            return epoch + number * unit, at
+        except OverflowError:
             raise Misfit("a moment within the years 1 to 9999") from None
 
-    return read if logical is None else read_moment
+    return read_moment
+
+
+_UNITS: Final[Mapping[str, tuple[date, timedelta]]] = {
+    "date": (EPOCH_DAY, timedelta(days=1)),
+    "timestamp-millis": (EPOCH, timedelta(milliseconds=1)),
+    "timestamp-micros": (EPOCH, timedelta(microseconds=1)),
+}
+"""From when, and in which steps, an integer of a logical type counts."""
 
 
 def _float(form: struct.Struct) -> Read:
@@ -160,15 +184,15 @@ def read_string(buffer: bytes, at: int) -> tuple[str, int]:
         else:
             length, at = read_long(buffer, at - 1)
             length <<= 1
-    end = at + (length >> 1)
     if length & 1 or length < 0:
         raise Misfit("a length that is not negative")
+    end = at + (length >> 1)
     if end > len(buffer):
         raise Misfit(SHORT)
     try:
         text = buffer[at:end].decode()
     except UnicodeDecodeError:
-        raise Misfit("text in UTF-8") from None
+        raise Misfit(NOT_UTF8) from None
     if "\0" in text:
         raise Misfit("text without U+0000")
     return text, end

@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 from broker.core.avro.avro_model import Node, Primitive, RecordType, UnionType
 from broker.core.times import epoch_ms
 from broker.log.avro_kinds import Bounds, bounds_of, compile_holds
-from broker.log.avro_scalars import write_long
+from broker.log.avro_scalars import MORE, write_long
 
 Write: TypeAlias = Callable[[object], bytes]
 """Writes one value of a field. Raises ValueError for one that does not fit."""
@@ -26,9 +26,6 @@ WriteRecord: TypeAlias = Callable[[Mapping[str, object]], bytes | None]
 """Writes a datum; None when it does not fit, or leaves a field out."""
 
 _NULL: Final = Primitive(kind="null")
-_MORE: Final = tuple(bytes((0x80 | bits,)) for bits in range(0x80))
-"""Seven bits of a number of which more follow."""
-
 _write_often: Final = lru_cache(maxsize=8192)(write_long)
 """Lengths of texts, numbers of attempts: few and small."""
 
@@ -36,7 +33,7 @@ _write_often: Final = lru_cache(maxsize=8192)(write_long)
 def compile_flat(model: RecordType) -> WriteRecord | None:
     """The writer of a flat record; None for one that is not."""
     compiled = [(each.name, _compile(each.type)) for each in model.fields]
-    writers = [(name, write) for name, write in compiled if write is not None]
+    writers = [(name, _remembering(write)) for name, write in compiled if write is not None]
     if len(writers) < len(compiled):
         return None
 
@@ -49,6 +46,24 @@ def compile_flat(model: RecordType) -> WriteRecord | None:
             return None
 
     return write_record
+
+
+def _remembering(write: Write) -> Write:
+    """As ``write``, but the very same object (all that is written here is immutable) is not written twice running.
+
+    The receipts of one answer share recipient, moment, code and more.
+    """
+    last: object = write
+    written = b""
+
+    def write_again(value: object) -> bytes:
+        nonlocal last, written
+        if value is not last:
+            written = write(value)
+            last = value
+        return written
+
+    return write_again
 
 
 def _compile(node: Node) -> Write | None:
@@ -105,7 +120,7 @@ def _moment(value: object) -> bytes:
     zigzag = (number << 1) ^ (number >> 63)
     if zigzag < 0x4000:
         return write_long(number)
-    return _MORE[zigzag & 0x7F] + _MORE[zigzag >> 7 & 0x7F] + _write_above(zigzag >> 14)
+    return MORE[zigzag & 0x7F] + MORE[zigzag >> 7 & 0x7F] + _write_above(zigzag >> 14)
 
 
 @lru_cache(maxsize=4096)  # moments come close together: these bits change every 8 seconds

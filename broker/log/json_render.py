@@ -29,19 +29,16 @@ from broker.log.avro_kinds import compile_branch
 Render: TypeAlias = Callable[[object], object]
 
 
-def _as_it_is(value: object) -> object:
-    return value
-
-
-def compile_render(node: Node) -> Render:
-    """From a value of the type to its JSON."""
+def compile_render(node: Node) -> Render | None:
+    """From a value of the type to its JSON; None: every value of it is its own JSON, and nothing is to be done."""
+    render: Render | None
     match node:
         case Primitive():
-            render = _RENDER.get(node.logical or node.kind, _as_it_is)
+            render = _RENDER.get(node.logical or node.kind)
         case Fixed():
             render = str if node.logical == "decimal" else _render_bytes
         case EnumType() | Recursive():
-            render = _as_it_is
+            render = None
         case ArrayType():
             render = _render_array(compile_render(node.items))
         case MapType():
@@ -49,7 +46,8 @@ def compile_render(node: Node) -> Render:
         case UnionType():
             render = _render_union(node)
         case RecordType():
-            render = compile_render_record(node)
+            changing = _changing(node)
+            render = _render_fields(changing) if changing else None
         case _:
             assert_never(node)
     return render
@@ -80,7 +78,10 @@ _RENDER: Final[Mapping[str, Render]] = {
 }
 
 
-def _render_array(render_item: Render) -> Render:
+def _render_array(render_item: Render | None) -> Render | None:
+    if render_item is None:
+        return None
+
     def render(value: object) -> object:
         assert isinstance(value, list)
         return [render_item(item) for item in value]
@@ -88,7 +89,10 @@ def _render_array(render_item: Render) -> Render:
     return render
 
 
-def _render_map(render_value: Render) -> Render:
+def _render_map(render_value: Render | None) -> Render | None:
+    if render_value is None:
+        return None
+
     def render(value: object) -> object:
         assert isinstance(value, dict)
         return {key: render_value(each) for key, each in value.items()}
@@ -96,8 +100,10 @@ def _render_map(render_value: Render) -> Render:
     return render
 
 
-def _render_union(node: UnionType) -> Render:
+def _render_union(node: UnionType) -> Render | None:
     renders = [compile_render(branch) for branch in node.branches]
+    if not any(renders):
+        return None
     branch_of = compile_branch(node)
 
     def render(value: object) -> object:
@@ -105,17 +111,33 @@ def _render_union(node: UnionType) -> Render:
             return None
         index = branch_of(value)
         assert index is not None
-        return renders[index](value)
+        render_branch = renders[index]
+        return value if render_branch is None else render_branch(value)
 
     return render
 
 
 def compile_render_record(node: RecordType) -> Callable[[object], dict[str, object]]:
-    """From a record to its JSON object; fields that the datum does not hold are left out."""
-    renders = [(each.name, compile_render(each.type)) for each in node.fields]
+    """From a record to its JSON object, in the datum's order; fields that the datum does not hold are left out.
 
+    Whatever needs no change is the datum's own, uncopied.
+    """
+    return _render_fields(_changing(node))
+
+
+def _changing(record: RecordType) -> list[tuple[str, Render]]:
+    """The fields whose JSON is another value than the datum's."""
+    compiled = [(each.name, compile_render(each.type)) for each in record.fields]
+    return [(name, render) for name, render in compiled if render is not None]
+
+
+def _render_fields(renders: list[tuple[str, Render]]) -> Callable[[object], dict[str, object]]:
     def render(value: object) -> dict[str, object]:
         assert isinstance(value, Mapping)
-        return {name: render_field(value[name]) for name, render_field in renders if name in value}
+        rendered = dict(value)
+        for name, render_field in renders:
+            if name in rendered:
+                rendered[name] = render_field(rendered[name])
+        return rendered
 
     return render

@@ -28,6 +28,7 @@ _STALLED_S: Final = 60.0
 _CLOSE_S: Final = 2.0
 _FEW: Final = 8
 _MANY_BYTES: Final = 64 * 1024
+_PARTITION_FETCH_BYTES: Final = 1024 * 1024
 _NEAR: Final = 64
 """Offsets that are read past sooner than a new fetch would answer."""
 
@@ -50,18 +51,19 @@ async def scan(
     to_ms: int | None = None,
     partitions: Iterable[int] | None = None,
     progress: Callable[[Progress], None] | None = None,
+    partition_fetch_bytes: int = _PARTITION_FETCH_BYTES,
 ) -> AsyncGenerator[Record, None]:
     """The records of a window of ``topic``, each partition's in the order of its offsets.
 
     The window of a partition goes from the later of ``start`` (an offset) and ``from_ms`` to before the earlier of
     ``end`` and ``to_ms`` (log times, Unix milliseconds), and never past what is there when the scan begins: it ends
     by itself. What retention has removed is left out. ``partitions``: only these. ``progress`` is called after
-    each batch. Leave it early only through ``contextlib.aclosing``, so that its connection is closed in time.
+    each batch; ``partition_fetch_bytes``: of one partition at once. Leave it early only through ``contextlib.aclosing``, so that its connection is closed in time.
 
     Raises :class:`Unreachable` when the cluster does not answer (60 s without a record while some are due),
     :class:`WrongUse` when there is no such topic or partition.
     """
-    async with open_consumer(options) as consumer:
+    async with open_consumer(options, partition_fetch_bytes=partition_fetch_bytes) as consumer:
         wanted = await places(options, topic, partitions)
         chosen = await window(consumer, wanted, start or {}, end or {}, from_ms, to_ms, options)
         total = sum(until - since for since, until in chosen.values())
@@ -139,7 +141,7 @@ async def read_each(
 
 @asynccontextmanager
 async def open_consumer(
-    options: KafkaOptions, *, partition_fetch_bytes: int = 1024 * 1024
+    options: KafkaOptions, *, partition_fetch_bytes: int = _PARTITION_FETCH_BYTES
 ) -> AsyncIterator[Consumer]:
     """A consumer without a group, connected. Raises :class:`Unreachable` when the cluster is away."""
     consumer = make_consumer(options, client_id=_CLIENT, partition_fetch_bytes=partition_fetch_bytes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import struct
 from collections.abc import Callable
@@ -77,6 +78,35 @@ def test_every_datum_of_every_schema_comes_back_and_reads_as_fastavro_reads_it(d
     assert CODEC.check(schema, value[FRAME_BYTES:]) == datum
     assert fastavro.schemaless_reader(BytesIO(value[FRAME_BYTES:]), schema.parsed, None) == datum
     assert CODEC.from_json(schema, CODEC.to_json(schema, datum)) == datum
+
+
+def test_json_has_what_is_not_plain_as_text_and_leaves_the_datum_as_it_is() -> None:
+    stamp: dict[str, Any] = {"type": "long", "logicalType": "timestamp-millis"}
+    inner = {
+        "type": "record",
+        "name": "cn.tongban.test.Inner",
+        "fields": [{"name": "at", "type": stamp}, {"name": "text", "type": "string"}],
+    }
+    codec, schema = small(
+        [
+            {"name": "plain", "type": {"type": "array", "items": "string"}},
+            {"name": "days", "type": {"type": "map", "values": ["null", "bytes"]}},
+            {"name": "inner", "type": ["null", inner]},
+        ]
+    )
+    datum = {
+        "plain": ["a"],
+        "days": {"one": b"\x00", "none": None},
+        "inner": {"at": NOON, "text": "b"},
+    }
+    kept = copy.deepcopy(datum)
+    assert codec.to_json(schema, datum) == {
+        "plain": ["a"],
+        "days": {"one": "AA==", "none": None},
+        "inner": {"at": "2026-03-02T04:00:00.000Z", "text": "b"},
+    }
+    assert datum == kept
+    assert codec.to_json(schema, {"inner": None}) == {"inner": None}
 
 
 @given(st.sampled_from(EXAMPLES), st.data())

@@ -6,6 +6,7 @@ import io
 import json
 import zlib
 from base64 import b64encode
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,10 +15,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from broker.core.problems import Refusal
 from broker.core.sealing import open_sealed, seal
 from broker.errors import Corrupt, WrongUse
 from broker.log.codec import FRAME_BYTES, SEALED_BRANCH, SEALED_TYPE, Codec, Examined
-from broker.log.compartment import MAX_PLAINTEXT_BYTES, is_sealed, open_value, seal_examined, seal_value
+from broker.log.compartment import (
+    MAX_PLAINTEXT_BYTES,
+    is_sealed,
+    open_decoded,
+    open_value,
+    seal_examined,
+    seal_value,
+)
 from broker.log.schemas import Schema, SchemaSet
 from tests.log.avro_data import data_of
 from tests.schemas.examples import ROOT
@@ -131,8 +140,103 @@ def test_a_changed_compartment_never_opens() -> None:
             except Corrupt:
                 pass
             else:
-                assert opened.value == bytes(closed), f"byte {at} changed by {change} was read as something else"
+                assert opened.value == bytes(closed), (
+                    f"byte {at} changed by {change} was read as something else"
+                )
             closed[at] ^= change
+
+
+READINGS: Final[dict[str, Callable[[bytes], object]]] = {
+    "open_value": lambda value: open_value(CODEC, value, key=KEY, aad=AAD),
+    "open_decoded": lambda value: open_decoded(CODEC, value, key=KEY, aad=AAD),
+    "open_decoded without a key": lambda value: open_decoded(CODEC, value, key=None, aad=AAD),
+    "is_sealed": lambda value: is_sealed(CODEC, value),
+    "decode": CODEC.decode,
+    "last_field_at": CODEC.last_field_at,
+}
+
+
+@pytest.mark.parametrize("reading", READINGS.values(), ids=READINGS)
+def test_nothing_but_corrupt_comes_of_a_changed_value(reading: Callable[[bytes], object]) -> None:
+    """Every byte changed in every way, and the value cut off behind every byte: frame, clear fields, compartment."""
+    whole = sealed(submitted(), b"verbatim")
+    changed = bytearray(whole)
+    found = 0
+    for at in range(len(whole)):
+        for change in range(1, 256):
+            changed[at] ^= change
+            found += _is_corrupt(reading, bytes(changed))
+            changed[at] ^= change
+        found += _is_corrupt(reading, whole[:at])
+    assert found, "no change was noticed"
+
+
+def _is_corrupt(reading: Callable[[bytes], object], value: bytes) -> bool:
+    try:
+        reading(value)
+    except Corrupt:
+        return True
+    return False
+
+
+def test_a_changed_value_that_a_partner_sends_is_refused_or_read_but_never_a_fault() -> None:
+    schema, avro = CODEC.schema_of(submitted()), bytearray(submitted()[FRAME_BYTES:])
+    refused = 0
+    for at in range(len(avro)):
+        for change in range(1, 256):
+            avro[at] ^= change
+            refused += isinstance(CODEC.examine(schema, bytes(avro)), Refusal)
+            avro[at] ^= change
+    assert refused
+
+
+@pytest.mark.parametrize(
+    "lead", ["{value:.64}", "{value:.64}{value:.100}", "{value}"], ids=["beginning", "beginnings", "twice"]
+)
+def test_the_beginning_of_the_value_is_not_taken_for_the_value(lead: str) -> None:
+    value = submitted(PAPERS | {"form": {"关系": "父亲" * 40}})
+    text = b64encode(value[FRAME_BYTES:]).decode()
+    verbatim = lead.format(value=text).encode() + event(value)
+    closed = sealed(value, verbatim)
+    assert open_value(CODEC, closed, key=KEY, aad=AAD).verbatim == verbatim
+    record: Any = CODEC.decode(closed).datum["sealed"]
+    plaintext = zlib.decompress(open_sealed(record["ciphertext"], key=KEY, nonce=NONCE, aad=AAD))
+    compartment: Any = _read("compartment", plaintext)
+    assert compartment["omitted_at"] == verbatim.index(text.encode())
+
+
+@pytest.mark.parametrize("level", [0, 1, 6, 9])
+@pytest.mark.parametrize("window", [9, 12, 15])
+def test_what_any_zlib_packed_opens(level: int, window: int) -> None:
+    """Ledgers of earlier releases were packed by Python's own, with a small window."""
+    value = submitted()
+    closed: Any = CODEC.decode(sealed(value, event(value))).datum["sealed"]
+    plaintext = zlib.decompress(open_sealed(closed["ciphertext"], key=KEY, nonce=NONCE, aad=AAD))
+    packer = zlib.compressobj(level, zlib.DEFLATED, window, 5)
+    packed = packer.compress(plaintext) + packer.flush()
+    closed["ciphertext"] = seal(packed, key=KEY, nonce=NONCE, aad=AAD)
+    opened = open_value(CODEC, _with_sealed(value, closed), key=KEY, aad=AAD)
+    assert (opened.value, opened.verbatim) == (value, event(value))
+
+
+def test_what_was_packed_is_opened_whole_or_not_at_all() -> None:
+    """Below the seal as well: a changed or cut stream never opens as something else (Adler-32, RFC 1950)."""
+    value = submitted()
+    closed: Any = CODEC.decode(sealed(value, event(value))).datum["sealed"]
+    packed = bytearray(open_sealed(closed["ciphertext"], key=KEY, nonce=NONCE, aad=AAD))
+    for at in range(len(packed)):
+        for change in (1, 2, 4, 8, 16, 32, 64, 128):
+            packed[at] ^= change
+            other = {**closed, "ciphertext": seal(bytes(packed), key=KEY, nonce=NONCE, aad=AAD)}
+            packed[at] ^= change
+            try:
+                opened = open_value(CODEC, _with_sealed(value, other), key=KEY, aad=AAD)
+            except Corrupt:
+                continue
+            assert (opened.value, opened.verbatim) == (value, event(value))
+        cut = {**closed, "ciphertext": seal(bytes(packed[:at]), key=KEY, nonce=NONCE, aad=AAD)}
+        with pytest.raises(Corrupt):
+            open_value(CODEC, _with_sealed(value, cut), key=KEY, aad=AAD)
 
 
 def test_what_is_not_sealed_is_handed_on_as_it_is() -> None:
