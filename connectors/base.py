@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from broker.core.ids import PartnerId
 from broker.core.message import Message
+from broker.core.quick import quick
 from broker.core.records import Record
 
 
@@ -32,6 +33,9 @@ class Parcel:
     attempt: int
 
 
+make_parcel = quick(Parcel)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered:
     """The partner has it. ``reference`` is its own number for it; ``code`` what it answered, ``200``."""
@@ -39,6 +43,9 @@ class Delivered:
     code: str
     reference: str | None = None
     detail: str = ""
+
+
+make_delivered = quick(Delivered)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -146,10 +146,11 @@ class HttpConnector:
         self._client.post(headers, body, lambda result: self._batch_done(parcels, result, done))
 
     def _batch_done(self, parcels: Sequence[Parcel], result: Response | Failure, done: Done) -> None:
-        answer = read_answer(result, self._within_s)
         if isinstance(result, Response) and result.status in {200, 207}:
             done(read_results(parcels, read_object(result.body), self._within_s))
-        elif isinstance(answer, Refused) and len(parcels) > 1:
+            return
+        answer = read_answer(result, self._within_s)
+        if isinstance(answer, Refused) and len(parcels) > 1:
             self._one_by_one(parcels, done)
         else:
             done([answer] * len(parcels))

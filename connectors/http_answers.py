@@ -13,7 +13,17 @@ from typing import Final, assert_never
 import orjson
 
 from broker.core.ids import party_path
-from connectors.base import Answer, Closed, Deferred, Delivered, Misconfigured, Parcel, Refused, Taken
+from connectors.base import (
+    Answer,
+    Closed,
+    Deferred,
+    Delivered,
+    Misconfigured,
+    Parcel,
+    Refused,
+    Taken,
+    make_delivered,
+)
 from connectors.http_client import Failure, Response
 
 _DONE: Final = frozenset({200, 201, 204})
@@ -86,7 +96,7 @@ def _read_result(result: Mapping[str, object] | None, within_s: float) -> Answer
     if result is None or not isinstance(status, int):
         return Deferred(reason="the batch's answer does not name this message")
     if status in _DONE:
-        return Delivered(code=str(status), reference=_reference(result))
+        return make_delivered(code=str(status), reference=_reference(result))
     wait = result.get("retry_after")
     retry_after_s = float(wait) if isinstance(wait, int) and wait > 0 else None
     return _read_status(

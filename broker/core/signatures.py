@@ -11,8 +11,10 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
 from nacl.exceptions import BadSignatureError
 
@@ -24,6 +26,8 @@ _SECRET_BYTES: Final = range(24, 65)
 _ID_MAX: Final = 128
 _HEADER_MAX: Final = 4096
 _SIGNATURES_MAX: Final = 16
+_LONG_BYTES: Final = 32 * 1024
+"""From here on what costs is to hash the text, twice: OpenSSL does that in two thirds of libsodium's time."""
 
 
 class SignatureFault(StrEnum):
@@ -119,8 +123,18 @@ def signed_text(webhook_id: str, timestamp: int, body: bytes) -> bytes:
 
 def sign_v1a(key: SigningKey, webhook_id: str, timestamp: int, body: bytes) -> str:
     """``v1a,<base64>``: one entry of ``webhook-signature``. ``timestamp`` is the attempt's, in Unix seconds."""
-    signed = crypto_sign(signed_text(webhook_id, timestamp, body), key.secret)
-    return f"v1a,{_encode(signed[:_SIGNATURE_BYTES])}"
+    text = signed_text(webhook_id, timestamp, body)
+    if len(text) < _LONG_BYTES:
+        signature = crypto_sign(text, key.secret)[:_SIGNATURE_BYTES]
+    else:
+        signature = _quick_at_length(key.secret[:SEED_BYTES]).sign(text)
+    return f"v1a,{_encode(signature)}"
+
+
+@lru_cache(maxsize=16)
+def _quick_at_length(seed: bytes) -> Ed25519PrivateKey:
+    """The same key for OpenSSL. A text has one Ed25519 signature (RFC 8032, section 5.1.6), whoever makes it."""
+    return Ed25519PrivateKey.from_private_bytes(seed)
 
 
 def sign_v1(secret: bytes, webhook_id: str, timestamp: int, body: bytes) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
-from broker.core.receipts import Outcome
 from broker.delivery.ports import Clock
 from broker.delivery.receipts import Ending
 from broker.delivery.settlement import Settlement
@@ -44,14 +43,28 @@ class Answers:
         self._draw = draw
         self._loop = asyncio.get_running_loop()
 
+    def settle_all(self, entries: Sequence[Entry], answers: Sequence[Answer]) -> None:
+        """Act on the answers of one request. What they say was delivered, was delivered at one moment."""
+        at_s = self._clock.now_s()
+        ended: list[tuple[Entry, Ending]] = []
+        for entry, answer in zip(entries, answers, strict=True):
+            if isinstance(answer, Delivered) and self._counts(entry):
+                ended.append((entry, self._line.sender.ending(entry, answer, at_s)))
+            else:
+                self.settle(entry, answer)
+        if ended:
+            self._delivered(ended)
+
     def settle(self, entry: Entry, answer: Answer | Ending) -> None:
         """Act on an answer; of a tenure that has ended, or a line that is closed, it is passed over."""
-        if not entry.tenure.alive or self._line.closed:
+        if not self._counts(entry):
             self._lanes.settled_late(entry.message.case, entry)
             entry.tenure.busy -= 1
             return
         match answer:
-            case Delivered() | Refused():
+            case Delivered():
+                self._delivered([(entry, self._line.sender.ending(entry, answer))])
+            case Refused():
                 self._end(entry, self._line.sender.ending(entry, answer))
             case Ending():
                 self._end(entry, answer)
@@ -69,12 +82,17 @@ class Answers:
             case _:
                 assert_never(answer)
 
+    def _counts(self, entry: Entry) -> bool:
+        return entry.tenure.alive and not self._line.closed
+
+    def _delivered(self, ended: Sequence[tuple[Entry, Ending]]) -> None:
+        for entry, _ in ended:
+            self._lanes.settled(entry.message.case)
+        self._settlement.delivered(ended, self._partner, finish)
+
     def _end(self, entry: Entry, ending: Ending) -> None:
+        """It was not delivered, and never will be."""
         case, kind = entry.message.case, self._line.sender.kind
-        if ending.outcome is Outcome.DELIVERED:
-            self._lanes.settled(case)
-            self._settlement.end(entry, self._partner, kind, ending, partial(finish, entry))
-            return
         # Its successors wait until it is on the desk: after a kill before that it is tried again, and may be taken.
         gone = partial(self._lanes.settled_late, case, entry)
         self._settlement.end(entry, self._partner, kind, ending, partial(self._on_desk, entry), gone)

@@ -252,8 +252,7 @@ class PartnerLine:
     def _answered(self, entries: Sequence[Entry], probe: bool, answers: Sequence[Answer]) -> None:
         if not self.closed:
             self._judge(answers, probe=probe)
-        for entry, answer in zip(entries, answers, strict=True):
-            self._answers.settle(entry, answer)
+        self._answers.settle_all(entries, answers)
         self.kick()
 
     def _judge(self, answers: Sequence[Answer], *, probe: bool) -> None:

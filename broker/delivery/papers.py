@@ -8,7 +8,7 @@ from typing import Final
 from broker.core.events import compartment_aad
 from broker.core.ids import CaseId, key_case
 from broker.core.message import Message
-from broker.delivery.ports import Keys, Opened
+from broker.delivery.ports import Keys, Opened, make_opened
 from broker.errors import Corrupt
 from broker.log.codec import Codec
 from broker.log.compartment import is_sealed, open_decoded, open_value
@@ -49,15 +49,15 @@ class Papers:
     ) -> Opened:
         """Raises Corrupt when it does not open, and connectors.mapping.MappingConflict."""
         if not features.opens:
-            return Opened(value=message.value, data=None)
+            return make_opened(value=message.value, data=None)
         if not features.maps:
-            return Opened(value=self._value(message, key), data=None)
+            return make_opened(value=self._value(message, key), data=None)
         opened = open_decoded(self._codec, message.value, key=key, aad=compartment_aad(message))
         if opened is None:
             raise Corrupt(_NO_KEY)
         value, decoded = opened
         data = self._codec.to_json(decoded.schema, decoded.datum)
-        return Opened(value=value, data=mapping.outward(message.type, data))
+        return make_opened(value=value, data=mapping.outward(message.type, data))
 
     def _value(self, message: Message, key: bytes | None) -> bytes:
         if key is not None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from broker.core.catalogue.directory import Partner
 from broker.core.ids import CaseId
 from broker.core.message import Message
+from broker.core.quick import quick
 from broker.core.records import Commit, NewRecord, Position, Record, TopicPartition
 from connectors.base import Connector, Features
 from connectors.mapping import PartnerMapping
@@ -82,6 +83,9 @@ class Opened:
 
     value: bytes
     data: dict[str, object] | None
+
+
+make_opened = quick(Opened)
 
 
 class Opening(Protocol):

@@ -10,7 +10,7 @@ from broker.core.catalogue.directory import Partner
 from broker.core.receipts import Outcome
 from broker.delivery.chores import Chores
 from broker.delivery.ports import Clock, Opening
-from broker.delivery.receipts import Ending
+from broker.delivery.receipts import Ending, make_ending
 from broker.delivery.tenure import Entry
 from broker.errors import Corrupt
 from broker.telemetry import DELIVERIES, DELIVERY_SECONDS, RETRIES, ROAD
@@ -26,6 +26,7 @@ from connectors.base import (
     Refused,
     Submits,
     Taken,
+    make_parcel,
 )
 from connectors.mapping import MappingConflict, PartnerMapping
 
@@ -67,7 +68,9 @@ class Sender:
         message = entry.message
         entry.begun_s = self._clock.now_s()
         if message.expires is not None and message.expired(datetime.fromtimestamp(entry.begun_s, UTC)):
-            return self._ending(entry, Outcome.EXPIRED, "expired", "its expiry time had passed")
+            return self._ending(
+                entry, Outcome.EXPIRED, "expired", "its expiry time had passed", entry.begun_s
+            )
         try:
             opened = self._papers.open(message, entry.key, self.features, self._mapping)
         except MappingConflict as conflict:
@@ -78,7 +81,7 @@ class Sender:
         entry.attempts += 1
         if entry.attempts > 1:
             self._retries.inc()
-        return Parcel(
+        return make_parcel(
             message=message,
             record=entry.record,
             value=opened.value,
@@ -113,18 +116,19 @@ class Sender:
         """Ask without a message whether the partner is there; ``done`` is called later."""
         self._chores.start(self._probe(done))
 
-    def ending(self, entry: Entry, answer: Delivered | Refused) -> Ending:
-        """How an answer ends the delivery."""
+    def ending(self, entry: Entry, answer: Delivered | Refused, at_s: float | None = None) -> Ending:
+        """How an answer ends the delivery. ``at_s`` (Unix seconds): when it came; None: now."""
+        if at_s is None:
+            at_s = self._clock.now_s()
         if isinstance(answer, Refused):
-            return self._ending(entry, Outcome.REJECTED, answer.code, answer.detail)
-        now_s = self._clock.now_s()
+            return self._ending(entry, Outcome.REJECTED, answer.code, answer.detail, at_s)
         accepted = entry.message.accepted_at
         if accepted is not None:
-            self._seconds.observe(max(0.0, now_s - accepted.timestamp()))
-        return Ending(
+            self._seconds.observe(max(0.0, at_s - accepted.timestamp()))
+        return make_ending(
             outcome=Outcome.DELIVERED,
             attempt=entry.attempts,
-            at_s=now_s,
+            at_s=at_s,
             code=answer.code,
             detail=answer.detail,
             reference=answer.reference,
@@ -132,10 +136,9 @@ class Sender:
 
     def undeliverable(self, entry: Entry, code: str, detail: str) -> Ending:
         """The end of a message that nothing can be done about."""
-        return self._ending(entry, Outcome.UNDELIVERABLE, code, detail)
+        return self._ending(entry, Outcome.UNDELIVERABLE, code, detail, self._clock.now_s())
 
-    def _ending(self, entry: Entry, outcome: Outcome, code: str, detail: str) -> Ending:
-        at_s = self._clock.now_s()
+    def _ending(self, entry: Entry, outcome: Outcome, code: str, detail: str, at_s: float) -> Ending:
         return Ending(outcome=outcome, attempt=entry.attempts, at_s=at_s, code=code, detail=detail)
 
     def _heard(self, parcels: Sequence[Parcel], answers: Sequence[Answer]) -> Sequence[Answer]:

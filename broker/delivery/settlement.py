@@ -98,6 +98,25 @@ class Settlement:
         records = self._records_of(entry, partner, connector, ending)
         self.records.add(_Records(records, entry.tenure, done, dropped or _nothing))
 
+    def delivered(
+        self, ended: Sequence[tuple[Entry, Ending]], partner: PartnerId, done: Callable[[Entry], None]
+    ) -> None:
+        """Deliveries have ended well, by one answer. ``done`` is called of each once its receipt is on the log, or
+        never, when its partition went to another worker before."""
+        groups: dict[Tenure, tuple[list[NewRecord], list[Entry]]] = {}
+        for entry, ending in ended:
+            message, tenure = entry.message, entry.tenure
+            if not is_receipted(message):
+                self._soon(partial(done, entry))
+                continue
+            if tenure not in groups:
+                groups[tenure] = [], []
+            records, entries = groups[tenure]
+            records.append(receipt_record(self._codec, message, entry.record, partner, ending))
+            entries.append(entry)
+        for tenure, (records, entries) in groups.items():
+            self.records.add(_Records(records, tenure, partial(_each, done, entries), _nothing))
+
     async def ended(self, entry: Entry, partner: PartnerId, connector: str, ending: Ending) -> None:
         """As :meth:`end`, and returns when it is done. Raises Unreachable when it was dropped."""
         waiter = _Waiter[None]()
@@ -257,6 +276,11 @@ def awaited(entry: Entry, partner: PartnerId, *, due_s: float) -> awaiting.Await
 def _all_of(connection: Connection, works: Sequence[Work]) -> None:
     for work in works:
         work(connection)
+
+
+def _each(done: Callable[[Entry], None], entries: Sequence[Entry]) -> None:
+    for entry in entries:
+        done(entry)
 
 
 def _nothing() -> None:

@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nacl.bindings import crypto_sign
 from standardwebhooks.webhooks import Webhook
 
 from broker.core.signatures import (
@@ -70,6 +71,13 @@ def test_v1a_is_plain_ed25519_over_id_time_and_body() -> None:
     theirs.public_key().verify(base64.b64decode(text), f"{ID}.{AT}.".encode() + BODY)
     assert theirs.sign(f"{ID}.{AT}.".encode() + BODY) == base64.b64decode(text)
     assert fault(V1A, keys=(KEY,)) is None
+
+
+@pytest.mark.parametrize("length", [0, 32 * 1024 - 60, 32 * 1024, 300_000])
+def test_a_text_has_one_signature_however_long_it_is(length: int) -> None:
+    body = b"x" * length
+    expected = crypto_sign(signed_text(ID, AT, body), KEY.secret)[:64]
+    assert sign_v1a(KEY, ID, AT, body) == f"v1a,{base64.b64encode(expected).decode()}"
 
 
 def test_rfc_8032_test_1() -> None:

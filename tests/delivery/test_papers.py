@@ -75,3 +75,37 @@ async def test_a_part_is_opened_with_it_and_with_nothing_else() -> None:
         papers.open(copy, bytes(32), features, PartnerMapping([]))
     with pytest.raises(Corrupt):
         papers.open(copy, None, features, PartnerMapping([]))
+
+
+async def test_what_an_authority_seals_on_its_part_is_opened_for_the_opening_side_with_the_key_of_the_whole() -> (
+    None
+):
+    """Its own record is brought, not a copy: bound to the part's case and to itself."""
+    when = datetime(2026, 3, 2, tzinfo=UTC)
+    papers_of: dict[str, object] = {
+        "applicant": None,
+        "agent": None,
+        "documents": [],
+        "form": {"证照号码": "无此号码"},
+    }
+    value = CODEC.encode("case.result-issued", {"issued_at": when, "sealed": papers_of})
+    result = Message(
+        id=MessageId("m-2"),
+        source=Party("430400-weijian"),
+        type="case.result-issued",
+        case=PART,
+        destination=Party("430423"),
+        time=when,
+        message_class=MessageClass.RESPONSE,
+        digest="sha-256:00",
+        dataschema=CODEC.dataschema("case.result-issued"),
+        value=value,
+    )
+    sealed = seal_value(CODEC, value, b"{}", key=KEY, nonce=bytes(12), aad=compartment_aad(result))
+    brought = replace(result, value=sealed)
+    papers = Papers(CODEC, Vault())
+    key = (await papers.keys([PART]))[PART]
+    opened = papers.open(brought, key, Features(opens=True, maps=True), PartnerMapping([]))
+    assert opened.data is not None
+    assert opened.data["sealed"] == papers_of
+    assert "无此号码".encode() not in sealed

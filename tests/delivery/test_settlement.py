@@ -55,6 +55,36 @@ async def test_what_is_not_receipted_is_told_in_the_next_turn_and_in_order(store
     assert told == [0, 1, 2, 3]
 
 
+async def test_of_one_answer_each_partition_has_its_receipts_and_one_that_is_gone_has_none(
+    store: Store,
+) -> None:
+    log, shared, told = FakeLog(partitions=2), settlement(store), list[str]()
+    for number in range(4):
+        log.send(PARTNER, f"451300/{number}")
+    tenures = {place: Tenure(place, PARTNER) for place in log.records}
+    assert len(tenures) == 2
+    entries = [
+        Entry(record, from_record(record), tenures[place], None)
+        for place, records in log.records.items()
+        for record in records
+    ]
+    gone, kept = tenures.values()
+    shared.delivered(
+        [(entry, DELIVERED) for entry in entries], PARTNER, lambda entry: told.append(entry.message.name)
+    )
+    assert told == [], "before the receipts are on the log"
+    gone.alive = False
+    shared._lease.renew(SystemClock().monotonic_s())
+    writing = asyncio.create_task(shared.records.run())
+    await asyncio.sleep(0.05)
+    writing.cancel()
+    expected = [entry.message.name for entry in entries if entry.tenure is kept]
+    assert told == expected
+    ledger = shared._ledger
+    assert isinstance(ledger, FakeLedger)
+    assert ledger.said("receipt.delivered") == expected
+
+
 async def test_one_that_fails_does_not_keep_the_others_from_being_told(store: Store) -> None:
     told: list[int] = []
     faults: list[object] = []

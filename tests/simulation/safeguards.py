@@ -42,9 +42,9 @@ MUTANTS: Final = (
         name="one-in-flight",
         safeguard="one delivery in flight for each case",
         file="broker/core/lane/lanes.py",
-        before="            lane.stand = _Stand.IN_FLIGHT\n            handed.append(head.entry)\n",
+        before="            lane.stand = Stand.IN_FLIGHT\n            handed.append(head.entry)\n",
         after=(
-            "            lane.stand = _Stand.IN_FLIGHT\n            handed.append(head.entry)\n"
+            "            lane.stand = Stand.IN_FLIGHT\n            handed.append(head.entry)\n"
             "            if head.behind is not None and len(handed) < room:\n"
             "                handed.append(head.behind.entry)\n"
         ),
@@ -74,9 +74,10 @@ MUTANTS: Final = (
         name="receipt-before-offset",
         safeguard="the receipt is durable before the offset is finished",
         file=_D + "answers.py",
-        before="            self._settlement.end(entry, self._partner, kind, ending, partial(finish, entry))\n",
+        before="        self._settlement.delivered(ended, self._partner, finish)\n",
         after=(
-            "            self._settlement.end(entry, self._partner, kind, ending, lambda: None)\n"
+            "        self._settlement.delivered(ended, self._partner, lambda entry: None)\n"
+            "        for entry, _ in ended:\n"
             "            finish(entry)\n"
         ),
     ),
