@@ -75,18 +75,13 @@ def load_keys(settings: KeySettings) -> Keys:
 
 def _keks(settings: KeySettings, faults: list[Fault]) -> dict[str, bytes]:
     if settings.kek:
-        texts: dict[str, object] = {FROM_SETTING: settings.kek}
+        texts: Mapping[str, object] | None = {FROM_SETTING: settings.kek}
         origin = "keys.kek"
     else:
+        texts = _texts(settings.kek_file, "expected the file; `tongban setup` makes it", faults)
         origin = str(settings.kek_file)
-        try:
-            texts = read_toml(origin, settings.kek_file.read_text(encoding="utf-8"))
-        except OSError:
-            faults.append(_fault(settings.kek_file, "-", "expected the file; `tongban setup` makes it"))
-            return {}
-        except DocumentInvalid as invalid:
-            faults.extend(invalid.faults)
-            return {}
+    if texts is None:
+        return {}
     found: dict[str, bytes] = {}
     for name, text in texts.items():
         try:
@@ -103,16 +98,19 @@ def _keks(settings: KeySettings, faults: list[Fault]) -> dict[str, bytes]:
     return found
 
 
-def _secrets(path: Path | None, faults: list[Fault]) -> dict[str, bytes]:
-    if path is None:
-        return {}
+def _texts(path: Path, without: str, faults: list[Fault]) -> Mapping[str, object] | None:
+    """The lines of a file of keys; None, and a fault more, when it cannot be read. ``without``: what is said then."""
     try:
-        texts = read_toml(str(path), path.read_text(encoding="utf-8"))
+        return read_toml(str(path), path.read_text(encoding="utf-8"))
     except OSError:
-        faults.append(_fault(path, "-", "expected the file to exist"))
-        return {}
+        faults.append(_fault(path, "-", without))
     except DocumentInvalid as invalid:
         faults.extend(invalid.faults)
+    return None
+
+
+def _secrets(path: Path | None, faults: list[Fault]) -> dict[str, bytes]:
+    if path is None or (texts := _texts(path, "expected the file to exist", faults)) is None:
         return {}
     found: dict[str, bytes] = {}
     for name, text in texts.items():

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from broker.errors import ConfigurationInvalid
-from broker.keys import create_missing_keys, load_keys
-from broker.settings import KeySettings, Settings, load
+from broker.settings import Settings, load
 
 
 def test_without_a_file_the_defaults_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,36 +47,3 @@ def test_every_fault_is_reported_at_once_with_file_and_key(tmp_path: Path) -> No
 def test_a_named_file_must_exist(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationInvalid, match="expected the file to exist"):
         load({"TONGBAN_CONFIG": str(tmp_path / "none.toml")})
-
-
-def test_keys_are_made_once_readable_by_their_owner_only(tmp_path: Path) -> None:
-    settings = KeySettings(signing_key_file=tmp_path / "k" / "s.whsk", kek_file=tmp_path / "k" / "kek.toml")
-    assert len(create_missing_keys(settings)) == 2
-    assert create_missing_keys(settings) == []
-    keys = load_keys(settings)
-    assert len(keys.keks[keys.current_kek]) == 32
-    assert {path.stat().st_mode & 0o777 for path in (settings.signing_key_file, settings.kek_file)} == {0o600}
-    assert "whsk_" not in repr(keys)
-
-
-def test_faulty_keys_are_all_named_and_never_repeated(tmp_path: Path) -> None:
-    signing, kek, secrets = tmp_path / "s", tmp_path / "kek.toml", tmp_path / "secrets.toml"
-    signing.write_text("whsk_topsecret")
-    kek.write_text('old = "dG9vIHNob3J0"\n')
-    secrets.write_text('city = "plainsecret"\n')
-    with pytest.raises(ConfigurationInvalid) as raised:
-        load_keys(KeySettings(signing_key_file=signing, kek_file=kek, secrets_file=secrets))
-    text = str(raised.value)
-    assert len(text.splitlines()) == 3
-    for secret in ("topsecret", "dG9vIHNob3J0", "plainsecret"):
-        assert secret not in text
-
-
-def test_a_new_line_rotates_the_key_encryption_key(tmp_path: Path) -> None:
-    settings = KeySettings(signing_key_file=tmp_path / "s.whsk", kek_file=tmp_path / "kek.toml")
-    create_missing_keys(settings)
-    with settings.kek_file.open("a") as file:
-        file.write('kek-2 = "' + "A" * 43 + '="\n')
-    keys = load_keys(settings)
-    assert keys.current_kek == "kek-2"
-    assert len(keys.keks) == 2

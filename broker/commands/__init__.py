@@ -1,1 +1,1 @@
-"""The commands of ``tongban``, one file each; ``broker/cli.py`` puts them together."""
+"""The commands of ``tongban``, a module each, in rooms by who uses them; ``broker/cli.py`` puts them together."""

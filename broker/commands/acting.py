@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Final, Protocol
+from typing import Final, Protocol
 
-import typer
-
-from broker.core.codes import resident_number
-from broker.core.ids import InvalidId, MessageId
+from broker.core.codes import names_a_citizen
+from broker.core.ids import MessageId
 from broker.core.message import from_epoch_ms
 from broker.core.records import NewRecord, Position
 from broker.errors import WrongUse
@@ -28,11 +25,6 @@ from broker.store.standing import Verdict
 
 POLL_S: Final = 0.05
 _LONGEST: Final = {"--by": 200, "--reason": 1000, "--owner": 200, "--note": 4000}
-_EIGHTEEN: Final = re.compile(r"(?<![0-9A-Za-z])[1-9][0-9]{16}[0-9Xx](?![0-9A-Za-z])")
-_MOBILE: Final = re.compile(r"(?<![0-9A-Za-z])1[3-9][0-9]{9}(?![0-9A-Za-z])")
-
-By = Annotated[str, typer.Option("--by", envvar="TONGBAN_OPERATOR", help="who acts: a person's name")]
-Reason = Annotated[str, typer.Option("--reason", help="why, for the ledger; names no citizen")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,19 +57,11 @@ def words(command: str, option: str, text: str) -> str:
     trimmed, longest = text.strip(), _LONGEST[option]
     if not trimmed or len(trimmed) > longest or not trimmed.isprintable():
         raise WrongUse(f"{command}: {option}: expected 1 to {longest} printable characters on one line")
-    if _MOBILE.search(trimmed) or any(_is_resident(found) for found in _EIGHTEEN.findall(trimmed)):
+    if names_a_citizen(trimmed):
         raise WrongUse(
             f"{command}: {option}: holds what reads as a citizen's number; the ledger is for ever, name a case instead"
         )
     return trimmed
-
-
-def _is_resident(text: str) -> bool:
-    try:
-        resident_number(text.upper())
-    except InvalidId:
-        return False
-    return True
 
 
 def now() -> datetime:

@@ -6,10 +6,9 @@ import os
 import sys
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import orjson
-import typer
 import uvloop
 from rich.console import Console
 from rich.table import Table
@@ -21,9 +20,6 @@ from broker.settings import Settings
 T = TypeVar("T")
 DONE, FOUND, WRONG_USE, UNREACHABLE = 0, 1, 2, 3
 """The contract's exit codes: done, found something, wrong use, a part is unreachable."""
-
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="the tongban.toml to read")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON lines instead of a table")]
 
 console = Console()
 notes = Console(stderr=True)

@@ -1,4 +1,4 @@
-"""Every kind of refusal, as one table: ``problems.py`` says what is made of it.
+"""Kinds of refusal: what is wrong with a request itself; ``case_problem_kinds.py`` has those of cases.
 
 Source: contract, "Partner API"; sedex's codes are named where they have a counterpart.
 """
@@ -21,7 +21,7 @@ class ProblemKind:
     mend_zh: str
 
 
-KINDS: Final = (
+READING: Final = (
     ProblemKind(
         code="json-invalid",
         status=400,
@@ -78,166 +78,10 @@ KINDS: Final = (
         mend="Use a type of the contract's table.",
         mend_zh="请使用约定表中的报文类型。",
     ),
-    ProblemKind(
-        code="partner-unknown",
-        status=422,
-        title="The destination is not a partner",
-        title_zh="目的地未登记",
-        mend="GET /v1/partners lists the partners that you can reach.",
-        mend_zh="GET /v1/partners 列出可达的伙伴。",
-    ),
-    ProblemKind(
-        code="item-unknown",
-        status=422,
-        title="The item does not exist",
-        title_zh="事项不存在",
-        mend="GET /v1/items lists the items.",
-        mend_zh="GET /v1/items 列出全部事项。",
-    ),
-    ProblemKind(
-        code="agreement-missing",
-        status=422,
-        title="No agreement covers this case",
-        title_zh="无协议覆盖此办件",
-        mend="See allowed in this problem: what the two cities have agreed on.",
-        mend_zh="参见本错误的 allowed：两地已约定的事项与模式。",
-    ),
-    ProblemKind(
-        code="case-unknown",
-        status=422,
-        title="The case does not exist",
-        title_zh="办件不存在",
-        mend="Open the case with case.submitted first, or correct its id.",
-        mend_zh="请先以 case.submitted 立案，或更正办件编号。",
-    ),
-    ProblemKind(
-        code="case-exists",
-        status=422,
-        title="The case was submitted before",
-        title_zh="办件已存在",
-        mend="Give a new application a new case number.",
-        mend_zh="新申请请使用新的办件编号。",
-    ),
-    ProblemKind(
-        code="party-not-involved",
-        status=403,
-        title="The case is not one of the sender's",
-        title_zh="发送方与此办件无关",
-        mend="Only the opening and the responsible partner speak on a case.",
-        mend_zh="仅收件地与业务属地可就此办件发言。",
-    ),
-    ProblemKind(
-        code="transition-illegal",
-        status=409,
-        title="The case's state does not allow this message",
-        title_zh="办件当前状态不允许此报文",
-        mend="See state, role and allowed in this problem.",
-        mend_zh="参见本错误的 state、role 与 allowed。",
-    ),
-    ProblemKind(
-        code="collector-decides",
-        status=409,
-        title="The collecting city does not decide",
-        title_zh="收件地不得作出决定（收受分离）",
-        mend="Only the responsible city says it; the collecting city checks identity and form.",
-        mend_zh="异地代收代办中，收件地只作身份核验与形式审查，决定由业务属地作出。",
-    ),
-    ProblemKind(
-        code="agent-unauthorised",
-        status=422,
-        title="Somebody acts for the applicant, on no stated authority",
-        title_zh="代办未说明依据",
-        mend="Fill in acting: authority, and the office of a hall's helper.",
-        mend_zh="填写 acting：代办依据 authority；帮代办员另填所属单位 office。",
-    ),
-    ProblemKind(
-        code="extension-too-long",
-        status=409,
-        title="The extension is longer than the law allows",
-        title_zh="延期超过法定上限",
-        mend="At most 10 working days in all with approval, 15 for a joint case; else decide.",
-        mend_zh="经批准累计不超过 10 个工作日，多地联办不超过 15 个工作日。",
-    ),
-    ProblemKind(
-        code="parts-open",
-        status=409,
-        title="Parts of the case stand against this",
-        title_zh="联办各部分尚未办结或有不予",
-        mend="Wait until every part has ended; a whole with a denied part is not granted.",
-        mend_zh="待各部分办结后再作决定；有一部分不予的，不得整体准予。",
-    ),
-    ProblemKind(
-        code="fee-unpaid",
-        status=409,
-        title="A fee of the case is not paid",
-        title_zh="尚未缴费",
-        mend="Wait for fee.paid, then issue the result.",
-        mend_zh="收到缴费结果（fee.paid）后再出件。",
-    ),
-    ProblemKind(
-        code="fee-mismatch",
-        status=409,
-        title="The payment is not that of the open notice",
-        title_zh="缴费与缴费通知不符",
-        mend="State the notice's number and its exact amount in fen.",
-        mend_zh="填写缴费通知单号与一致的金额（分）。",
-    ),
-    ProblemKind(
-        code="cash-refused",
-        status=422,
-        title="Fees are not paid in cash",
-        title_zh="窗口不收现金",
-        mend="Pay into the treasury's account (收支两条线) and state that channel.",
-        mend_zh="经银行缴入国库（收支两条线），并填写该渠道。",
-    ),
-    ProblemKind(
-        code="charged-twice",
-        status=409,
-        title="The case was charged before",
-        title_zh="重复收费",
-        mend="One case is charged once; answer by consultation if the notice was wrong.",
-        mend_zh="一件办件只收费一次；通知有误的，以咨询答复说明。",
-    ),
-    ProblemKind(
-        code="courier-mismatch",
-        status=409,
-        title="Another courier number than the result's",
-        title_zh="快递单号与出件不符",
-        mend="Confirm the delivery under the courier number of case.result-issued.",
-        mend_zh="按出件（case.result-issued）所载快递单号确认送达。",
-    ),
-    ProblemKind(
-        code="callback-missing",
-        status=409,
-        title="The rater was not called back",
-        title_zh="未回访",
-        mend="Call back, then say that the rating was put right.",
-        mend_zh="先回访评价人，再报整改完成。",
-    ),
-    ProblemKind(
-        code="complaint-unaddressed",
-        status=422,
-        title="The complaint names neither a case nor a partner",
-        title_zh="投诉未指明办件或责任单位",
-        mend="Name about_case, or send it to the responsible partner.",
-        mend_zh="填写 about_case，或直接发往责任单位。",
-    ),
-    ProblemKind(
-        code="message-id-reused",
-        status=409,
-        title="The message id was used for other content",
-        title_zh="报文号已用于其他内容",
-        mend="Give new content a new id; repeat a message only unchanged.",
-        mend_zh="新内容请用新报文号；重发必须原样。",
-    ),
-    ProblemKind(
-        code="expired",
-        status=422,
-        title="The message has expired",
-        title_zh="报文已过期",
-        mend="Send it anew with a later expirytime and a new id.",
-        mend_zh="请以新的 expirytime 与新报文号重新发送。",
-    ),
+)
+"""What was sent does not read."""
+
+ASKING: Final = (
     ProblemKind(
         code="caller-unknown",
         status=401,
@@ -375,3 +219,4 @@ KINDS: Final = (
         mend_zh="请稍后重试；运维已获告警。",
     ),
 )
+"""The caller, the way of asking, what is asked for, or this service."""

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from broker.core.problem_kinds import KINDS, ProblemKind
+from broker.core.case_problem_kinds import CASES
+from broker.core.problem_kinds import ASKING, READING, ProblemKind
 
 __all__ = ["CATALOGUE", "FieldError", "ProblemKind", "Refusal"]
 
-CATALOGUE: dict[str, ProblemKind] = {kind.code: kind for kind in KINDS}
+CATALOGUE: dict[str, ProblemKind] = {kind.code: kind for kind in (*READING, *CASES, *ASKING)}
+"""By code, in the order of the docs' page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,8 +75,12 @@ def a_line(partner: PartnerId = HENGSHAN, **facts: object) -> LineStatus:
     return replace(plain, **facts)  # type: ignore[arg-type]
 
 
-def paused(partner: PartnerId = HENGSHAN, by: str = "张三", reason: str = "对方机房割接") -> Levers:
-    return Levers(partner=partner, paused=Pulled(by=by, reason=reason, at_ms=now_ms() - 12 * 60_000))
+def paused(
+    partner: PartnerId = HENGSHAN, by: str = "张三", reason: str = "对方机房割接", now: int | None = None
+) -> Levers:
+    """It has been paused for twelve minutes."""
+    at_ms = (now_ms() if now is None else now) - 12 * 60_000
+    return Levers(partner=partner, paused=Pulled(by=by, reason=reason, at_ms=at_ms))
 
 
 def put_dossiers(connection: Connection, dossiers: Sequence[Dossier]) -> None:

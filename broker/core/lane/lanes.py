@@ -9,45 +9,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable
-from enum import Enum
 from typing import Final, Generic, TypeVar
 
+from broker.core.lane.lane import Lane, Node, Stand
 from broker.core.lane.rate import TokenBucket
 
 K = TypeVar("K", bound=Hashable)
 E = TypeVar("E")
 
 _COMPACT_ABOVE: Final = 64
-
-
-class _Stand(Enum):
-    WAITING = "waits in a queue for a slot"
-    IN_FLIGHT = "its head is in flight"
-    HELD = "its head waits to be released"
-    GONE = "no longer a lane; its place in a queue is passed over"
-
-
-class _Node(Generic[E]):
-    """One entry and the one behind it: a chain costs 56 bytes an entry, a deque per lane would cost 760."""
-
-    __slots__ = ("behind", "entry", "size_bytes")
-
-    def __init__(self, entry: E, size_bytes: int) -> None:
-        self.entry = entry
-        self.size_bytes = size_bytes
-        self.behind: _Node[E] | None = None
-
-
-class _Lane(Generic[K, E]):
-    __slots__ = ("head", "key", "run", "stand", "tail")
-
-    def __init__(self, key: K, node: _Node[E]) -> None:
-        self.key = key
-        self.head = node
-        self.tail = node
-        self.stand = _Stand.WAITING
-        self.run = 0
-        """How many of its entries have settled in a row while it kept its slot."""
 
 
 class Lanes(Generic[K, E]):
@@ -63,9 +33,9 @@ class Lanes(Generic[K, E]):
     """
 
     def __init__(self, *, in_flight: int = 64, per_second: float = 0.0, run: int | None = None) -> None:
-        self._lanes: dict[K, _Lane[K, E]] = {}
-        self._kept: deque[_Lane[K, E]] = deque()
-        self._fresh: deque[_Lane[K, E]] = deque()
+        self._lanes: dict[K, Lane[K, E]] = {}
+        self._kept: deque[Lane[K, E]] = deque()
+        self._fresh: deque[Lane[K, E]] = deque()
         self._parked: set[K] = set()
         self._fixed_run = run
         self._entries = 0
@@ -89,12 +59,12 @@ class Lanes(Generic[K, E]):
         """Put ``entry`` at the end of its lane. False, and nothing taken, when the lane is parked."""
         if lane_key in self._parked:
             return False
-        node = _Node(entry, size_bytes)
+        node = Node(entry, size_bytes)
         self._entries += 1
         self._bytes += size_bytes
         lane = self._lanes.get(lane_key)
         if lane is None:
-            lane = self._lanes[lane_key] = _Lane(lane_key, node)
+            lane = self._lanes[lane_key] = Lane(lane_key, node)
             self._fresh.append(lane)
         else:
             lane.tail.behind = node
@@ -118,7 +88,7 @@ class Lanes(Generic[K, E]):
             if not queue:
                 break
             lane = queue.popleft()
-            if lane.stand is not _Stand.WAITING:
+            if lane.stand is not Stand.WAITING:
                 self._stale -= 1
                 continue
             head = lane.head
@@ -126,7 +96,7 @@ class Lanes(Generic[K, E]):
             if limit_bytes is not None and handed and total_bytes > limit_bytes:
                 queue.appendleft(lane)
                 break
-            lane.stand = _Stand.IN_FLIGHT
+            lane.stand = Stand.IN_FLIGHT
             handed.append(head.entry)
         self._in_flight += len(handed)
         if bucket is not None:
@@ -173,7 +143,7 @@ class Lanes(Generic[K, E]):
             del self._lanes[lane_key]
             return
         lane.head = behind
-        lane.stand = _Stand.WAITING
+        lane.stand = Stand.WAITING
         lane.run += 1
         if lane.run < self._run:
             self._kept.append(lane)
@@ -187,7 +157,7 @@ class Lanes(Generic[K, E]):
         The lane may have been parked since, or begun anew: then nothing of it is touched.
         """
         lane = self._lanes.get(lane_key)
-        if lane is not None and lane.stand is _Stand.IN_FLIGHT and lane.head.entry is entry:
+        if lane is not None and lane.stand is Stand.IN_FLIGHT and lane.head.entry is entry:
             self.settled(lane_key)
 
     def hold(self, lane_key: K) -> None:
@@ -196,7 +166,7 @@ class Lanes(Generic[K, E]):
         The lane hands out nothing until :meth:`release`. Raises ValueError when nothing of it is in flight.
         """
         lane = self._flying(lane_key)
-        lane.stand = _Stand.HELD
+        lane.stand = Stand.HELD
         lane.run = 0
         self._in_flight -= 1
         self._held += 1
@@ -212,10 +182,10 @@ class Lanes(Generic[K, E]):
         lane = self._lanes.pop(lane_key, None)
         if lane is None:
             return []
-        first: _Node[E] | None = lane.head
-        if lane.stand is not _Stand.WAITING:
+        first: Node[E] | None = lane.head
+        if lane.stand is not Stand.WAITING:
             first = self._forget(lane.head)
-        if lane.stand is _Stand.IN_FLIGHT:
+        if lane.stand is Stand.IN_FLIGHT:
             self._in_flight -= 1
         self._leave_queue(lane)
         return self._take(first)
@@ -226,10 +196,10 @@ class Lanes(Generic[K, E]):
             self._parked.remove(lane_key)
             return True
         lane = self._lanes.get(lane_key)
-        if lane is None or lane.stand is not _Stand.HELD:
+        if lane is None or lane.stand is not Stand.HELD:
             return False
         self._held -= 1
-        lane.stand = _Stand.WAITING
+        lane.stand = Stand.WAITING
         self._fresh.append(lane)
         return True
 
@@ -243,7 +213,7 @@ class Lanes(Generic[K, E]):
         lane = self._lanes.get(lane_key)
         if lane is None:
             return []
-        if lane.stand is _Stand.IN_FLIGHT:
+        if lane.stand is Stand.IN_FLIGHT:
             behind, lane.head.behind = lane.head.behind, None
             lane.tail = lane.head
             return self._take(behind)
@@ -289,30 +259,30 @@ class Lanes(Generic[K, E]):
         """Lanes whose head waits for a slot."""
         return len(self._kept) + len(self._fresh) - self._stale
 
-    def _flying(self, lane_key: K) -> _Lane[K, E]:
+    def _flying(self, lane_key: K) -> Lane[K, E]:
         lane = self._lanes.get(lane_key)
-        if lane is None or lane.stand is not _Stand.IN_FLIGHT:
+        if lane is None or lane.stand is not Stand.IN_FLIGHT:
             raise ValueError("nothing of this lane is in flight")
         return lane
 
-    def _leave_queue(self, lane: _Lane[K, E]) -> None:
+    def _leave_queue(self, lane: Lane[K, E]) -> None:
         """The lane is no more: account for where it stood. Its place in a queue is passed over later."""
-        stand, lane.stand = lane.stand, _Stand.GONE
-        if stand is _Stand.HELD:
+        stand, lane.stand = lane.stand, Stand.GONE
+        if stand is Stand.HELD:
             self._held -= 1
-        elif stand is _Stand.WAITING:
+        elif stand is Stand.WAITING:
             self._stale += 1
             if self._stale > _COMPACT_ABOVE and self._stale > self.waiting:
-                self._kept = deque(each for each in self._kept if each.stand is _Stand.WAITING)
-                self._fresh = deque(each for each in self._fresh if each.stand is _Stand.WAITING)
+                self._kept = deque(each for each in self._kept if each.stand is Stand.WAITING)
+                self._fresh = deque(each for each in self._fresh if each.stand is Stand.WAITING)
                 self._stale = 0
 
-    def _forget(self, node: _Node[E]) -> _Node[E] | None:
+    def _forget(self, node: Node[E]) -> Node[E] | None:
         self._entries -= 1
         self._bytes -= node.size_bytes
         return node.behind
 
-    def _take(self, node: _Node[E] | None) -> list[E]:
+    def _take(self, node: Node[E] | None) -> list[E]:
         taken: list[E] = []
         while node is not None:
             taken.append(node.entry)

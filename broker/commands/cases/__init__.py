@@ -1,0 +1,1 @@
+"""Who looks after cases: one case, what falls due, what was said."""

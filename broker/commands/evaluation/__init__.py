@@ -1,0 +1,1 @@
+"""The evaluator: findings, reconciliation, figures for outside."""

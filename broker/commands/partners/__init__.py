@@ -1,0 +1,1 @@
+"""The operator towards partners: how each stands, and the levers that a named person pulls."""

@@ -1,0 +1,1 @@
+"""Who keeps the broker running: Kafka, set-up, the stages, how far behind they are, the view made again."""
