@@ -47,7 +47,8 @@ bench: $(STAMP) ## measure; writes docs/benchmarks.md
 	@$(BIN)/python -m bench.delivery --page docs/benchmarks.md $(DELIVERY_ARGS)
 	@$(BIN)/python -m bench.hall --page docs/benchmarks.md $(HALL_ARGS)
 	@$(BIN)/python -m bench.rebuild --page docs/benchmarks.md
-	@$(BIN)/python -m bench.clock && $(BIN)/python -m bench.deadlines
+	@$(BIN)/python -m bench.clock --page docs/benchmarks.md
+	@$(BIN)/python -m bench.deadlines --page docs/benchmarks.md
 
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile --quiet pyproject.toml --extra embedded --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o requirements/runtime.lock

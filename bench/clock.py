@@ -1,9 +1,13 @@
-"""What the working-day clock and the life cycle cost, the library's own loop beside it: ``python -m bench.clock``."""
+"""What the working-day clock and the life cycle cost, the library's own loop beside it.
+
+``python -m bench.clock``; with ``--page`` it writes the section of that page.
+"""
 
 from __future__ import annotations
 
+import argparse
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -12,13 +16,16 @@ from typing import Final, cast
 
 import chinese_calendar  # type: ignore[import-untyped]  # it carries no types
 
+from bench import pages
 from bench.lives import LIVES, Said, moments
-from bench.measure import Neighbours, machine
-from bench.report import table
+from bench.measure import Neighbours
+from bench.occasion import Occasion
+from bench.tables import table
 from broker.core import clock
 from broker.core.calendar import STATUTORY
 from broker.core.case.lifecycle import advance
 
+HEADING: Final = "## The working-day clock and the life cycle"
 SPANS: Final = (1, 5, 20, 60, 250, 500)
 """Working days: 500 are two years."""
 CALENDAR_GOAL_US: Final = 3.0
@@ -39,6 +46,14 @@ class Row:
     us: float
     peer_us: float | None = None
     goal_us: float | None = None
+
+
+@dataclass(kw_only=True)
+class Found:
+    """Everything of one run."""
+
+    occasion: Occasion
+    rows: list[Row]
 
 
 def cost_us(act: Callable[[], object]) -> float:
@@ -117,14 +132,29 @@ def lines(rows: Iterable[Row]) -> list[str]:
     return table(("", "median, CPU µs", "chinesecalendar's loop, µs", "ratio", "goal, µs"), shown)
 
 
-def main() -> None:
-    found, neighbours = machine(), Neighbours(())
+def section(found: Found) -> str:
+    """The section as Markdown; its heading is of the second level."""
+    return "\n".join([
+        HEADING,
+        "",
+        *found.occasion.lines(),
+        ("- medians of CPU time; `advance` is the pure life cycle with facts and terms; one run's figures for it lie within"
+        " half a microsecond of another's"),
+        "",
+        *lines(found.rows),
+        "",
+    ])  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.clock", description=__doc__)
+    pages.add_argument(parser)
+    chosen = parser.parse_args(arguments)
+    occasion, neighbours = Occasion.now("bench.clock"), Neighbours(())
     rows = [*calendar_rows(), *clock_rows(), *advance_rows()]
-    print("\n".join(lines(rows)))
-    others = neighbours.share()
-    print(
-        f"\n{found['processor']}, {found['cores']} cores; other programs used {others:.0%} of them meanwhile."
-    )
+    occasion.ends(neighbours)
+    found = Found(occasion=occasion, rows=rows)
+    pages.publish("clock", found, HEADING, section(found), chosen.page)
 
 
 if __name__ == "__main__":

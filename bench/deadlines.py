@@ -1,7 +1,8 @@
 """What a look at the deadlines costs: by what falls due, not by what is open.
 
 ``python -m bench.deadlines [--open 1000000]``: a view on SQLite with so many open cases, then looks in which
-nothing, ten and a thousand cases have fallen due; the log is one that takes everything at once. Prints a table.
+nothing, ten and a thousand cases have fallen due; the log is one that takes everything at once. With ``--page`` it
+writes the section of that page.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +20,10 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from bench import pages
+from bench.measure import Neighbours
+from bench.occasion import Occasion
+from bench.tables import table
 from broker.core import clock
 from broker.core.case.case_state import CaseState, Status
 from broker.core.ids import CaseId, PartnerId
@@ -30,6 +34,7 @@ from broker.log.schemas import SchemaSet
 from broker.store.engine import Store
 from broker.supervision.deadlines import Deadlines
 
+HEADING: Final = "## A look at the deadlines"
 DUE: Final = (0, 10, 1000)
 ROUNDS: Final = 7
 _START: Final = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
@@ -55,9 +60,18 @@ class TakesAll:
 class Cost:
     """``look_ms``: the median over the rounds."""
 
+    open_cases: int
     due: int
     look_ms: float
     cards: int
+
+
+@dataclass(kw_only=True)
+class Found:
+    """Everything of one run."""
+
+    occasion: Occasion
+    costs: list[Cost]
 
 
 def falls_at(number: int) -> datetime:
@@ -117,12 +131,15 @@ async def measure(url: str, open_cases: int, *, rounds: int = ROUNDS) -> list[Co
                 piece = []
         if piece:
             await store.call(_insert, piece)
-        return [await _cost(store, due, rounds, sum(DUE[:place]) * rounds) for place, due in enumerate(DUE)]
+        return [
+            await _cost(store, open_cases, due, rounds, fallen=sum(DUE[:place]) * rounds)
+            for place, due in enumerate(DUE)
+        ]
     finally:
         await store.close()
 
 
-async def _cost(store: Store, due: int, rounds: int, fallen: int) -> Cost:
+async def _cost(store: Store, open_cases: int, due: int, rounds: int, *, fallen: int) -> Cost:
     """Looks in each of which ``due`` more cases have fallen; ``fallen`` did so before."""
     log, now = TakesAll(), _START
     codec = Codec(SchemaSet.load())
@@ -136,22 +153,42 @@ async def _cost(store: Store, due: int, rounds: int, fallen: int) -> Cost:
         cards = (await watch.look()).cards
         took.append((time.perf_counter() - began) * 1000)
         await store.call(_judged, epoch_ms(now))
-    return Cost(due=due, look_ms=statistics.median(took), cards=cards)
+    return Cost(open_cases=open_cases, due=due, look_ms=statistics.median(took), cards=cards)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def section(found: Found) -> str:
+    """The section as Markdown; its heading is of the second level."""
+    rows = [
+        (f"{each.open_cases:,}", f"{each.due:,}", f"{each.cards:,}", f"{each.look_ms:.2f} ms")
+        for each in found.costs
+    ]
+    return "\n".join([
+        HEADING,
+        "",
+        *found.occasion.lines(),
+        ("- a look is one tick of supervision on SQLite, the writing of the cards included; its cost follows what falls"
+        " due, not what is open"),
+        "",
+        *table(("open cases", "fall due", "cards written", f"a look, median of {ROUNDS}"), rows),
+        "",
+    ])  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure with a tenth of the cases and with all, so that the table shows what open cases cost."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.deadlines", description=__doc__)
     parser.add_argument("--open", type=int, default=1_000_000, help="open cases")
+    pages.add_argument(parser)
     chosen = parser.parse_args(arguments)
-    lines = ["| open cases | fall due | cards written | a look, median of 7 |", "|---|---|---|---|"]
+    occasion, neighbours = Occasion.now("bench.deadlines"), Neighbours(())
+    costs: list[Cost] = []
     for count in (chosen.open // 10, chosen.open):
         with tempfile.TemporaryDirectory() as folder:
-            found = asyncio.run(measure(f"sqlite:///{Path(folder) / 'view.db'}", count))
-        lines += [f"| {count:,} | {each.due:,} | {each.cards:,} | {each.look_ms:.2f} ms |" for each in found]
-    sys.stdout.write("\n".join(lines) + "\n")
-    return 0
+            costs += asyncio.run(measure(f"sqlite:///{Path(folder) / 'view.db'}", count))
+    occasion.ends(neighbours)
+    found = Found(occasion=occasion, costs=costs)
+    pages.publish("deadlines", found, HEADING, section(found), chosen.page)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

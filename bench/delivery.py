@@ -9,53 +9,42 @@ Writes ``bench/.out/delivery.json`` and ``bench/.out/delivery.md``, and with ``-
 from __future__ import annotations
 
 import argparse
-import asyncio
-import os
-import shlex
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
-from bench import delivery_report, delivery_trials
+from bench import delivery_report, delivery_trials, pages
 from bench.delivery_partner import Stub, partner
 from bench.delivery_peers import CONTENDERS, NotHere
 from bench.delivery_records import Load, enough, fill
 from bench.delivery_runs import Course, Figure, middle
-from bench.measure import Neighbours, busy_share, machine
-from bench.processes import BenchFailed
+from bench.measure import Neighbours
+from bench.occasion import Occasion
+from bench.processes import OUT, measured, tell
 from broker.core.ids import PartnerId
 from broker.core.message import MessageClass
 from deploy.kafka.cluster import EmbeddedKafka
 
-ROOT: Final = Path(__file__).resolve().parent.parent
-OUT: Final = ROOT / "bench" / ".out"
 JUDGED: Final = ("tongban", "tongban-signed", "tongban-batch", "pc")
 """What the goals compare: run three times; the others once, unless ``--full``."""
+say = partial(tell, "delivery")
 
 
 @dataclass(kw_only=True)
 class Delivered:
     """Everything of one run."""
 
-    command: str
-    date: str
-    machine: dict[str, str]
-    other_load: float
+    occasion: Occasion
     quick: bool
-    others: float = 0.0
     figures: list[Figure] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
     partner: dict[str, Any] = field(default_factory=dict)
     trials: dict[str, Any] = field(default_factory=dict)
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,14 +83,7 @@ def outbox_of(exponent: float, records: int, receipts: bool) -> PartnerId:
 
 async def measure(arguments: argparse.Namespace) -> Delivered:
     """The table, the trials, or both."""
-    began = time.monotonic()
-    delivered = Delivered(
-        command=shlex.join(["python", "-m", "bench.delivery", *sys.argv[1:]]),
-        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        machine=machine(),
-        other_load=busy_share(1.0),
-        quick=arguments.quick,
-    )
+    delivered = Delivered(occasion=Occasion.now("bench.delivery"), quick=arguments.quick)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tongban-bench-")))
         kafka = await stack.enter_async_context(EmbeddedKafka(say=say))
@@ -118,8 +100,7 @@ async def measure(arguments: argparse.Namespace) -> Delivered:
             await _table(delivered, course, arguments)
         for name in arguments.trial or (delivery_trials.TRIALS if arguments.trials else ()):
             delivered.trials[name] = await _trial(name, course, arguments)
-        delivered.others = neighbours.share()
-    delivered.seconds = time.monotonic() - began
+        delivered.occasion.ends(neighbours)
     return delivered
 
 
@@ -164,10 +145,6 @@ async def _trial(name: str, course: Course, arguments: argparse.Namespace) -> ob
     return found
 
 
-def say(line: str) -> None:
-    print(f"delivery: {line}", file=sys.stderr, flush=True)
-
-
 def _numbers(text: str) -> list[float]:
     return [float(each) for each in text.split(",")]
 
@@ -191,9 +168,7 @@ def read_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         "--trial", action="append", choices=sorted(delivery_trials.TRIALS), help="only this trial"
     )
     parser.add_argument("--trials", action="store_true", help="all trials too")
-    parser.add_argument(
-        "--page", type=Path, help="the page whose second section this is (docs/benchmarks.md)"
-    )
+    pages.add_argument(parser)
     delivery_trials.add_arguments(parser)
     arguments = parser.parse_args(words)
     quick = arguments.quick
@@ -210,20 +185,10 @@ def read_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     arguments = read_arguments()
-    os.environ["PYTHONPATH"] = str(ROOT)
-    try:
-        delivered = asyncio.run(measure(arguments))
-    except BenchFailed as failed:
-        say(f"failed: {failed}")
-        sys.exit(1)
-    OUT.mkdir(exist_ok=True)
-    (OUT / "delivery.json").write_bytes(orjson.dumps(asdict(delivered), option=orjson.OPT_INDENT_2))
-    section = delivery_report.section(delivered)
-    (OUT / "delivery.md").write_text(section, encoding="utf-8")
-    if arguments.page is not None:
-        page = arguments.page.read_text(encoding="utf-8") if arguments.page.exists() else "# Benchmarks\n"
-        arguments.page.write_text(delivery_report.page_with(page, section), encoding="utf-8")
-    print(section)
+    delivered = measured("delivery", measure(arguments))
+    pages.publish(
+        "delivery", delivered, delivery_report.HEADING, delivery_report.section(delivered), arguments.page
+    )
 
 
 __all__ = ["Delivered", "Stub", "measure", "outbox_of", "plan", "read_arguments"]

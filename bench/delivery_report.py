@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from bench import pages
 from bench.delivery_peers import CONTENDERS, IN_FLIGHT
 from bench.delivery_runs import Figure
-from bench.report import QUIET, Goal, table
+from bench.tables import Goal, goal_table, table
 
 if TYPE_CHECKING:
     from bench.delivery import Delivered
@@ -31,31 +30,16 @@ def line(figure: Figure) -> str:
     )
 
 
-def page_with(page: str, told: str) -> str:
-    """The benchmarks' page with this section, in place of the one that it had."""
-    return pages.with_section(page, HEADING, told)
-
-
-def section_of(page: str) -> str:
-    """The section that a page has; empty when it has none."""
-    return pages.section_of(page, HEADING)
-
-
 def section(delivered: Delivered) -> str:
     """The section as Markdown; its headings begin at the second level."""
     return "\n\n".join("\n".join(part) for part in _parts(delivered)) + "\n"
 
 
 def _parts(delivered: Delivered) -> Iterator[list[str]]:
-    machine = ", ".join(f"{name} {value}" for name, value in delivered.machine.items())
     stub = delivered.partner
     yield [HEADING]
-    load = f"other programs used {delivered.other_load:.0%} of it before the run, {delivered.others:.0%} during it"
-    spoilt = "; **the figures say little**" if max(delivered.other_load, delivered.others) > QUIET else ""
     yield [
-        f"- command: `{delivered.command}`, {delivered.date}, {delivered.seconds:.0f} s"
-        + (" (quick: too short to judge by)" if delivered.quick else ""),
-        f"- machine: {machine}; {load}{spoilt}",
+        *delivered.occasion.lines(" (quick: too short to judge by)" if delivered.quick else ""),
         (
             "- records of 1 KB in 8 partitions of one outbox, 10,000 cases drawn by Zipf's law; the same records for"
             f" everybody, all of them there before the start; {IN_FLIGHT} requests at once"
@@ -73,8 +57,7 @@ def _parts(delivered: Delivered) -> Iterator[list[str]]:
     found = {(each.contender, each.exponent, each.delay_ms): each for each in delivered.figures}
     judged = list(goals(found, delivered.trials))
     if judged:
-        rows = [(each.what, each.goal, each.figure, each.beside, each.ratio, each.verdict) for each in judged]
-        yield ["### Goals", "", *table(("what", "goal", "figure", "beside", "ratio", ""), rows)]
+        yield ["### Goals", "", *goal_table(judged)]
     for exponent in sorted({each.exponent for each in delivered.figures}):
         yield [f"### Zipf {exponent}: records per second", "", *_rates(delivered.figures, exponent)]
         yield [f"### Zipf {exponent}: what a record costs", "", *_costs(delivered.figures, exponent)]

@@ -1,8 +1,9 @@
 """The hall's two senders, a process of its own: ``python -m bench.hall_load --port P --cases N …``.
 
-Batches go out in the order of the two years, some at a time from each side. A batch waits until those that
-hold the earlier messages of its cases have been taken: so the ledger has every case in its order.
-SIGTERM ends it; what was sent until then counts.
+Batches go out in the order of the two years, some at a time from each side, as fast as they are taken while
+the receipts are not too far behind (:mod:`bench.hall_lead`). A batch waits until those that hold the earlier
+messages of its cases have been taken: so the ledger has every case in its order. SIGTERM ends it; what was sent
+until then counts.
 """
 
 from __future__ import annotations
@@ -13,89 +14,36 @@ import os
 import signal
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import orjson
 import uvloop
 
-from bench.hall_days import Said, said
-from bench.hall_letters import HALL, OPENING, SIDES, Writer, request, side_of
+from bench.hall_days import said
+from bench.hall_house import HallView
+from bench.hall_lead import LEAD, LOOK_S, Lead
+from bench.hall_letters import SIDES, Writer, request
+from bench.hall_plan import Batch, Plan
 from bench.lean_http import Asking, closes, header, status_of
 from bench.measure import memory
 from broker.core.signatures import SigningKey
 
-_AGAIN = frozenset({429, 503})
-_LEAST_AGAIN_S = 0.05
-_LAST_STEP = 3
-MOST_READY = 64
-"""Batches of one side that may wait: what is made ahead is memory."""
-
-
-class Batch:
-    """Events of one side. ``after``: the numbers of the batches that are to be taken before it."""
-
-    __slots__ = ("after", "events", "number", "raw", "side")
-
-    def __init__(self, number: int, side: str) -> None:
-        self.number = number
-        self.side = side
-        self.events: list[bytes] = []
-        self.after: set[int] = set()
-        self.raw = b""
-
-
-class Plan:
-    """Cuts the sequence into batches, each side's own, and knows which must wait for which."""
-
-    def __init__(self, sequence: Iterator[Said], writer: Writer, size: int) -> None:
-        self._sequence = sequence
-        self._writer = writer
-        self._size = size
-        self._numbers = 0
-        self.untaken: set[int] = set()
-        """Batches begun, full or not, that the ledger does not have yet."""
-        self._building = {side: self._begin(side) for side in SIDES}
-        self._last: dict[int, int] = {}
-
-    def next(self) -> Batch | None:
-        """The next batch that is full, or at the end one that is not; None when there is no more."""
-        for each in self._sequence:
-            side = side_of(each.step)
-            batch = self._building[side]
-            batch.events.append(self._writer.event(each))
-            before = self._last.get(each.case)
-            if before is not None and before != batch.number:
-                batch.after.add(before)
-            if each.step == _LAST_STEP:
-                del self._last[each.case]
-            else:
-                self._last[each.case] = batch.number
-            if len(batch.events) >= self._size:
-                self._building[side] = self._begin(side)
-                return batch
-        for side in (OPENING, HALL):
-            batch = self._building[side]
-            if batch.events:
-                self._building[side] = self._begin(side)
-                return batch
-        return None
-
-    def waits_for_building(self, batch: Batch) -> bool:
-        """Whether it is to come after one that is not even full yet."""
-        return any(each.number in batch.after for each in self._building.values())
-
-    def _begin(self, side: str) -> Batch:
-        self._numbers += 1
-        self.untaken.add(self._numbers)
-        return Batch(self._numbers, side)
+_AGAIN: Final = frozenset({429, 503})
+_LEAST_AGAIN_S: Final = 0.05
+MOST_READY: Final = 4
+"""Batches of one side that may wait: what is made ahead is memory, and one side a day before the other."""
 
 
 class Load:
     """Sends what the plan says. ``connections``: batches under way at once from each side."""
 
-    def __init__(self, plan: Plan, keys: Mapping[str, SigningKey], run: str, connections: int) -> None:
+    def __init__(
+        self, plan: Plan, keys: Mapping[str, SigningKey], run: str, connections: int, lead: Lead
+    ) -> None:
         self._plan = plan
+        self._lead = lead
         self._keys = keys
         self._run = run
         self._connections = connections
@@ -106,6 +54,7 @@ class Load:
         self._sides: dict[Asking, str] = {}
         self._chores: set[asyncio.Task[None]] = set()
         self._put_off = 0
+        self._held_back: asyncio.TimerHandle | None = None
         self.finished = asyncio.Event()
         self.statuses: Counter[int] = Counter()
         self.first_fault: str | None = None
@@ -156,7 +105,20 @@ class Load:
             ready[0].after &= self._plan.untaken
             if ready[0].after:
                 return
+            if not self._lead.allows(len(ready[0].events)):
+                self._hold_back()
+                return
+            self._lead.sent(len(ready[0].events))
             self._ask(idle.popleft(), ready.popleft())
+
+    def _hold_back(self) -> None:
+        """Look again soon, once for all who wait."""
+        if self._held_back is None:
+            self._held_back = asyncio.get_running_loop().call_later(LOOK_S, self._go_on)
+
+    def _go_on(self) -> None:
+        self._held_back = None
+        self._pump()
 
     def _ask(self, line: Asking, batch: Batch) -> None:
         batch.raw = request(batch.side, f"{self._run}b{batch.number}", batch.events, self._keys[batch.side])
@@ -175,6 +137,7 @@ class Load:
         if status in _AGAIN:
             wait_s = max(_LEAST_AGAIN_S, float(header(head, b"Retry-After") or 0))
             self._put_off += 1
+            self._lead.turned_away(len(batch.events))
             asyncio.get_running_loop().call_later(wait_s, self._again, batch)
         elif status != 202:
             self._fail(_first_refused(body))
@@ -223,9 +186,13 @@ def _first_refused(body: bytes) -> str:
 async def _main(arguments: argparse.Namespace) -> None:
     keys = {side: SigningKey.parse((arguments.keys / f"{side}.whsk").read_text().strip()) for side in SIDES}
     plan = Plan(said(arguments.cases), Writer(arguments.run), arguments.batch)
-    load = Load(plan, keys, arguments.run, arguments.connections)
+    view = HallView(arguments.database)
+    before = view.receipted()
+    lead = Lead(arguments.lead, lambda: view.receipted() - before)
+    load = Load(plan, keys, arguments.run, arguments.connections, lead)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, load.finished.set)
     await load.run(arguments.port)
+    view.close()
     result = {
         "cpu_s": time.process_time(),
         "peak_mb": memory(os.getpid()).peak_mb,
@@ -244,7 +211,9 @@ def main() -> None:
     parser.add_argument("--cases", type=int, required=True)
     parser.add_argument("--run", required=True)
     parser.add_argument("--keys", type=Path, required=True)
+    parser.add_argument("--database", type=Path, required=True)
     parser.add_argument("--batch", type=int, default=1000)
+    parser.add_argument("--lead", type=int, default=LEAD)
     parser.add_argument("--connections", type=int, default=2)
     parser.add_argument("--out", type=Path, required=True)
     uvloop.run(_main(parser.parse_args()))

@@ -1,95 +1,42 @@
-"""One run through the running broker: processes, progress, and what each tenth of the messages cost."""
+"""One run through the running broker: its processes, the wait for the last receipt, and whether all is there."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 from bench.delivery_partner import Stub
 from bench.hall_days import MESSAGES_PER_CASE
 from bench.hall_house import HallHouse, HallView
+from bench.hall_lead import LEAD
 from bench.hall_letters import SIDES
-from bench.measure import cpu_s, memory
+from bench.hall_watch import HallRun, Say, Watch
 from bench.processes import BenchFailed, Child, out_of
 from deploy.kafka.cluster import EmbeddedKafka
 
 STALLED_S: Final = 60.0
-PARTS: Final = 10
 _LOOK_S: Final = 0.05
-_MEMORY_S: Final = 1.0
-Say = Callable[[str], None]
-
-
-@dataclass(kw_only=True)
-class Tenth:
-    """One tenth of the messages: seconds, and CPU microseconds per message by process."""
-
-    messages: int
-    seconds: float
-    cpu_us: dict[str, float]
-
-    @property
-    def broker_us(self) -> float:
-        return sum(us for name, us in self.cpu_us.items() if name.startswith("serve"))
-
-
-@dataclass(kw_only=True)
-class HallRun:
-    """What a run has shown. ``seconds``: from the first request to the last receipt in the view.
-
-    ``rss_mb``: by process, every second at first, thinned out later. ``whole`` False: it was interrupted.
-    """
-
-    road: str
-    processes: str
-    cases: int
-    messages: int
-    seconds: float
-    accepted_s: float
-    cpu_us: dict[str, float]
-    peak_mb: dict[str, float]
-    tenths: list[Tenth]
-    rss_mb: dict[str, list[float]] = field(default_factory=dict)
-    put_off: int = 0
-    effects: int = 0
-    doubled: int = 0
-    out_of_order: int = 0
-    whole: bool = True
-
-    @property
-    def rate(self) -> float:
-        """Messages a second: effect at the partner and receipt in the view."""
-        return self.messages / self.seconds
-
-    @property
-    def all_us(self) -> float:
-        return sum(self.cpu_us.values())
-
-    @property
-    def broker_us(self) -> float:
-        return sum(us for name, us in self.cpu_us.items() if name.startswith("serve"))
-
-    @property
-    def drift(self) -> float | None:
-        """CPU of the broker per message in the last tenth against the first."""
-        if len(self.tenths) < PARTS:
-            return None
-        return self.tenths[-1].broker_us / self.tenths[0].broker_us
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Road:
-    """How to run: ``processes`` names the stages of each, as in ``intake/exchange/delivery``."""
+    """How to run: ``processes`` names the stages of each, as in ``intake/exchange/delivery``.
+
+    ``lead``: how many messages may be sent and have no receipt yet.
+    """
 
     connector: str
     processes: str
     batch: int
     connections: int
+    lead: int = LEAD
     module: str = "broker.cli"
 
 
@@ -134,20 +81,27 @@ class Hall:
         return found
 
     async def run(self, run: str, cases: int, served: Mapping[str, Child], *, quiet: bool = False) -> HallRun:
-        """Push ``cases`` cases through, whole. Raises :class:`BenchFailed` when a message is lost or refused."""
+        """Push ``cases`` cases through, whole, or until :attr:`stopping` is set.
+
+        Raises :class:`BenchFailed` when a message is lost or refused, or when it was stopped before any receipt.
+        """
         await self._stub.reset()
         total = cases * MESSAGES_PER_CASE
         with contextlib.closing(HallView(self.house.database)) as view:
-            before = view.receipted()
+            before, disk_mb = view.receipted(), self._disk_mb()
             load = self._load(run, cases)
             try:
-                watch = Watch(self._pids(served, load), total, None if quiet else self._say)
+                pids = self._pids(served, load)
+                watch = Watch(pids, total, None if quiet else self._say, lead=self.road.lead)
                 settled = await self._until_settled(view, before, watch, {**served, "load": load})
                 ended_at = time.time()
             finally:
                 await load.stop()
-            told = load.told()
-            found = watch.result(self.road, cases, settled, ended_at, told)
+            if not settled:
+                raise BenchFailed("interrupted before any message had its receipt")
+            road = self.road
+            found = watch.result(road.connector, road.processes, cases, settled, ended_at, load.told())
+            found.disk_mb = self._disk_mb() - disk_mb
             found.whole = settled >= total
             if found.whole:
                 await self._check(view, run, cases, found)
@@ -158,7 +112,7 @@ class Hall:
         arguments = [
             "--port", str(house.intake_port), "--cases", str(cases), "--run", run, "--keys", str(house.folder),
             "--batch", str(self.road.batch), "--connections", str(self.road.connections),
-            *out_of("load", house.folder),
+            "--database", str(house.database), "--lead", str(self.road.lead), *out_of("load", house.folder),
         ]  # fmt: skip
         return Child("load", "bench.hall_load", arguments, house.folder)
 
@@ -187,6 +141,10 @@ class Hall:
                 raise BenchFailed(f"the road stands still at {settled:,} of {watch.total:,}\n{words}")
             await asyncio.sleep(_LOOK_S)
 
+    def _disk_mb(self) -> float:
+        """What Kafka's data, view and vault take on the disk."""
+        return sum(map(size_mb, (self._kafka.folder, self.house.folder)))
+
     async def _check(self, view: HallView, run: str, cases: int, found: HallRun) -> None:
         delivered, issued = view.delivered_of(run), view.issued(run)
         if delivered != found.messages or issued != cases:
@@ -214,92 +172,11 @@ def _check_child(name: str, child: Child) -> None:
         raise BenchFailed(f"a request was refused: {fault}")
 
 
-class Watch:
-    """CPU at each tenth, memory every second, a line of progress at each tenth."""
-
-    def __init__(self, pids: Mapping[str, int], total: int, say: Say | None) -> None:
-        self.total = total
-        self._pids = dict(pids)
-        self._say = say
-        self._began = time.monotonic()
-        self._marks: list[tuple[int, float, dict[str, float]]] = [(0, self._began, self._cpu())]
-        self._rss: dict[str, list[float]] = {name: [] for name in pids}
-        self._every_s, self._rss_at = _MEMORY_S, 0.0
-        self._peaks: dict[str, float] = {}
-
-    def look(self, settled: int) -> None:
-        """Note what is due now."""
-        now = time.monotonic()
-        if now >= self._rss_at:
-            self._rss_at = now + self._every_s
-            self._sample()
-        if settled >= self.total * len(self._marks) // PARTS and len(self._marks) <= PARTS:
-            self._marks.append((settled, now, self._cpu()))
-            if self._say is not None:
-                self._say(self._progress(settled, now))
-
-    def result(
-        self, road: Road, cases: int, settled: int, ended_at: float, told: Mapping[str, Any]
-    ) -> HallRun:
-        cpu = {name: spent - self._marks[0][2][name] for name, spent in self._cpu().items()}
-        cpu["load"], self._peaks["load"] = told["cpu_s"], told["peak_mb"]
-        return HallRun(
-            road=road.connector,
-            processes=road.processes,
-            cases=cases,
-            messages=settled,
-            seconds=ended_at - told["first_sent"],
-            accepted_s=told["last_answer"] - told["first_sent"],
-            cpu_us={name: spent * 1e6 / max(1, settled) for name, spent in cpu.items()},
-            peak_mb=self._peaks,
-            tenths=[_tenth(one, other) for one, other in zip(self._marks, self._marks[1:], strict=False)],
-            rss_mb=self._rss,
-            put_off=sum(count for status, count in told["statuses"].items() if status != "202"),
-        )
-
-    def _progress(self, settled: int, now: float) -> str:
-        latest = _tenth(self._marks[-2], self._marks[-1])
-        rate = latest.messages / max(1e-9, latest.seconds)
-        left_s = (self.total - settled) / max(1.0, settled / (now - self._began))
-        return (
-            f"{settled * 100 // self.total:3} %: {rate:,.0f}/s, the broker {latest.broker_us:.0f} µs of CPU each,"
-            f" {self._broker_mb():.0f} MB, {left_s:,.0f} s to go"
-        )
-
-    def _broker_mb(self) -> float:
-        return sum(values[-1] for name, values in self._rss.items() if name.startswith("serve"))
-
-    def _cpu(self) -> dict[str, float]:
-        found = dict(self._marks[-1][2]) if hasattr(self, "_marks") else {}
-        for name, pid in self._pids.items():
-            with contextlib.suppress(OSError):  # the load may have ended
-                found[name] = cpu_s(pid)
-        return {name: found.get(name, 0.0) for name in self._pids}
-
-    def _sample(self) -> None:
-        for name, pid in self._pids.items():
-            with contextlib.suppress(OSError, KeyError):
-                now = memory(pid)
-                self._rss[name].append(round(now.rss_mb, 1))
-                self._peaks[name] = max(self._peaks.get(name, 0.0), now.peak_mb)
-        if max(map(len, self._rss.values())) >= 240:  # a run of hours needs no sample a second
-            self._every_s *= 2
-            self._rss = {name: values[::2] for name, values in self._rss.items()}
-
-
-def _tenth(one: tuple[int, float, dict[str, float]], other: tuple[int, float, dict[str, float]]) -> Tenth:
-    messages = max(1, other[0] - one[0])
-    return Tenth(
-        messages=other[0] - one[0],
-        seconds=other[1] - one[1],
-        cpu_us={name: (spent - one[2][name]) * 1e6 / messages for name, spent in other[2].items()},
-    )
-
-
-def broker_memory(found: HallRun, shares: Sequence[float]) -> list[float]:
-    """Resident memory of the broker's processes together, at these shares of the run."""
-    series = [values for name, values in found.rss_mb.items() if name.startswith("serve") and values]
-    if not series:
-        return []
-    length = min(map(len, series))
-    return [sum(values[min(length - 1, int(share * length))] for values in series) for share in shares]
+def size_mb(folder: Path) -> float:
+    """What the files below ``folder`` take, holes not counted."""
+    blocks = 0
+    for place, _, files in os.walk(folder):  # which passes over a folder that has gone meanwhile
+        for file in files:
+            with contextlib.suppress(FileNotFoundError):  # Kafka throws away and renames while it works
+                blocks += (Path(place) / file).stat().st_blocks
+    return blocks * 512 / 1024**2

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
-CLOCKS: Final = "## Clocks and deadlines"
-"""The section of ``bench.clock`` and ``bench.deadlines``, which print what is put there."""
+import orjson
+
+from bench.processes import OUT
 
 
 def with_section(page: str, heading: str, told: str) -> str:
@@ -38,3 +39,24 @@ def write(path: Path, heading: str, told: str) -> None:
     """Write the section into the page at ``path``."""
     page = path.read_text(encoding="utf-8") if path.exists() else "# Benchmarks\n"
     path.write_text(with_section(page, heading, told), encoding="utf-8")
+
+
+def add_argument(parser: argparse.ArgumentParser) -> None:
+    """``--page``."""
+    parser.add_argument("--page", type=Path, help="the page whose section this is (docs/benchmarks.md)")
+
+
+def publish(name: str, found: object, heading: str, told: str, page: Path | None) -> None:
+    """Keep the section, print it, and write it into the page if there is one."""
+    keep(name, found, told)
+    if page is not None:
+        write(page, heading, told)
+
+
+def keep(name: str, found: object, told: str) -> None:
+    """The figures (a dataclass) and what is told of them, in ``bench/.out``; the latter is printed too."""
+    OUT.mkdir(exist_ok=True)
+    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
+    (OUT / f"{name}.json").write_bytes(orjson.dumps(found, option=options))
+    (OUT / f"{name}.md").write_text(told, encoding="utf-8")
+    print(told)

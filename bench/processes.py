@@ -1,25 +1,50 @@
-"""Processes that a bench starts: they end with it, however it ends."""
+"""Processes: the bench's own, and those that it starts; they end with it, however it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import orjson
 
 from deploy.kafka.process import start_child
 
-_POLL_S = 0.02
+ROOT: Final = Path(__file__).resolve().parent.parent
+OUT: Final = ROOT / "bench" / ".out"
+"""What the runs leave."""
+_POLL_S: Final = 0.02
+Found = TypeVar("Found")
 
 
 class BenchFailed(Exception):
     """The run is worth nothing: the message says what went wrong."""
+
+
+def measured(name: str, measuring: Coroutine[Any, Any, Found]) -> Found:
+    """What the bench finds. A run that fails, or is interrupted before it has a figure, ends the process and says why."""
+    for setting in [each for each in os.environ if each.startswith("TONGBAN_") and each != "TONGBAN_CACHE"]:
+        del os.environ[setting]  # no setting of this shell's reaches the broker of a bench
+    os.environ["PYTHONPATH"] = str(ROOT)
+    try:
+        return asyncio.run(measuring)
+    except BenchFailed as failed:
+        tell(name, f"failed: {failed}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        tell(name, "interrupted before there was a figure")
+        sys.exit(130)
+
+
+def tell(name: str, line: str) -> None:
+    """A line of progress."""
+    print(f"{name}: {line}", file=sys.stderr, flush=True)
 
 
 class Child:

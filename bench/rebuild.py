@@ -11,14 +11,12 @@ import argparse
 import asyncio
 import filecmp
 import os
-import shlex
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,17 +26,17 @@ import uvloop
 from bench import pages
 from bench.bare import Bare
 from bench.delivery_partner import partner
-from bench.hall import OUT, STAGES, ready
+from bench.hall import STAGES
 from bench.hall_days import MESSAGES_PER_CASE
 from bench.hall_house import HallHouse, HallView
 from bench.hall_run import Hall, Road
-from bench.measure import Neighbours, busy_share, machine, memory
-from bench.processes import BenchFailed, Child, out_of
-from bench.report import QUIET, Goal, table
+from bench.measure import Neighbours, memory
+from bench.occasion import Occasion
+from bench.processes import OUT, BenchFailed, Child, measured, out_of, tell
 from bench.results import Part
+from bench.tables import Goal, goal_table, table
 from broker.exchange import rebuild as rebuilding
 from broker.log import group_admin, groups
-from broker.log.registry import open_codec
 from broker.settings import load
 from broker.store.engine import Store
 from deploy.kafka.cluster import EmbeddedKafka
@@ -47,22 +45,18 @@ HEADING: Final = "## Rebuild of the view"
 GOAL: Final = 15_000.0
 _WITHIN_S: Final = 3600.0
 _RAW: Final = 15_000
+say = partial(tell, "rebuild")
 
 
 @dataclass(kw_only=True)
 class Rebuilt:
     """What the runs have shown: records judged and applied, seconds and CPU seconds of each run."""
 
-    command: str
-    date: str
-    machine: dict[str, str]
-    other_load: float
-    others: float = 0.0
+    occasion: Occasion
     ledger_records: int = 0
     records: int = 0
     runs: list[dict[str, float]] = field(default_factory=list)
     raw: dict[str, Part] = field(default_factory=dict)
-    seconds: float = 0.0
 
     @property
     def best(self) -> dict[str, float]:
@@ -77,13 +71,7 @@ class Rebuilt:
 
 async def measure(arguments: argparse.Namespace) -> Rebuilt:
     """A run of the hall, then the rebuilds of its view."""
-    began = time.monotonic()
-    found = Rebuilt(
-        command=shlex.join(["python", "-m", "bench.rebuild", *sys.argv[1:]]),
-        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        machine=machine(),
-        other_load=busy_share(1.0),
-    )
+    found = Rebuilt(occasion=Occasion.now("bench.rebuild"))
     cases = -(-arguments.records // (2 * MESSAGES_PER_CASE))
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tongban-bench-")))
@@ -111,8 +99,7 @@ async def measure(arguments: argparse.Namespace) -> Rebuilt:
         if not await asyncio.to_thread(filecmp.cmp, before, after, shallow=False):
             raise BenchFailed("the view after the rebuild is not the view before it")
         found.raw = await Bare(house, _RAW, 1000).raw()
-        found.others = neighbours.share()
-    found.seconds = time.monotonic() - began
+        found.occasion.ends(neighbours)
     return found
 
 
@@ -142,12 +129,11 @@ async def inside(config: Path) -> dict[str, Any]:
     settings = load({}, config)
     store = await Store.open(settings.store.url)
     try:
-        codec = await open_codec(settings.kafka)
         for group in groups.STAGES:  # workers that have just stopped are members until their sessions end
             while await group_admin.members(settings.kafka, group):
                 await asyncio.sleep(0.2)
         began, cpu_s = time.monotonic(), _cpu_s()
-        done = await rebuilding.rebuild(settings.kafka, store, codec, progress=_nobody_looks)
+        done = await rebuilding.rebuild(settings.kafka, store, progress=_nobody_looks)
         return {
             "records": done.records,
             "seconds": time.monotonic() - began,
@@ -183,11 +169,6 @@ def goals(found: Rebuilt) -> Iterator[Goal]:
 
 def section(found: Rebuilt) -> str:
     """The section as Markdown; its heading is of the second level."""
-    facts = ", ".join(f"{name} {value}" for name, value in found.machine.items())
-    spoilt = "; **the figures say little**" if max(found.other_load, found.others) > QUIET else ""
-    goal_rows = [
-        (each.what, each.goal, each.figure, each.beside, each.ratio, each.verdict) for each in goals(found)
-    ]
     rows = [
         (
             f"{number}",
@@ -201,32 +182,24 @@ def section(found: Rebuilt) -> str:
     lines = [
         HEADING,
         "",
-        f"- command: `{found.command}`, {found.date}, {found.seconds:.0f} s",
-        (
-            f"- machine: {facts}; other programs used {found.other_load:.0%} of it before the run, {found.others:.0%}"
-            f" during it{spoilt}"
-        ),
+        *found.occasion.lines(),
         (
             f"- {found.records:,} ledger records of a run of the hall, messages and receipts; the view after is the view"
             " before, byte by byte"
         ),
         "",
-        *table(("what", "goal", "figure", "beside", "ratio", ""), goal_rows),
+        *goal_table(goals(found)),
         "",
         *table(("run", "rate", "seconds", "CPU µs per record", "peak memory, MB"), rows),
     ]
     return "\n".join(lines) + "\n"
 
 
-def say(line: str) -> None:
-    print(f"rebuild: {line}", file=sys.stderr, flush=True)
-
-
 def read_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.rebuild", description=__doc__)
     parser.add_argument("--records", type=int, default=110_000, help="records on the ledger (110,000)")
     parser.add_argument("--runs", type=int, default=3, help="rebuilds of which the middle one counts (3)")
-    parser.add_argument("--page", type=Path, help="the page whose section this is (docs/benchmarks.md)")
+    pages.add_argument(parser)
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args(words)
@@ -237,19 +210,8 @@ def main() -> None:
     if arguments.inside is not None:
         arguments.out.write_bytes(orjson.dumps(uvloop.run(inside(arguments.inside))))
         return
-    ready()
-    try:
-        found = asyncio.run(measure(arguments))
-    except BenchFailed as failed:
-        say(f"failed: {failed}")
-        sys.exit(1)
-    OUT.mkdir(exist_ok=True)
-    (OUT / "rebuild.json").write_bytes(orjson.dumps(asdict(found), option=orjson.OPT_INDENT_2))
-    told = section(found)
-    (OUT / "rebuild.md").write_text(told, encoding="utf-8")
-    if arguments.page is not None:
-        pages.write(arguments.page, HEADING, told)
-    print(told)
+    found = measured("rebuild", measure(arguments))
+    pages.publish("rebuild", found, HEADING, section(found), arguments.page)
 
 
 if __name__ == "__main__":

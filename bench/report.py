@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
+from bench.occasion import QUIET
 from bench.results import Part, Results, Road
+from bench.tables import Goal, goal_table, table
 
 SINGLE_GOAL = 2000.0
 BATCH_GOAL = 6000.0
@@ -15,24 +16,6 @@ LATENCY_GOAL = 3.0
 MEMORY_GOAL_MB = 250.0
 CPU_GOAL = 1.5
 RESTART_GOAL_S = 3.0
-QUIET = 0.1
-"""Other programs' share of the cores above which figures say little."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Goal:
-    """One goal with its figure. ``met`` None: the run does not decide it."""
-
-    what: str
-    goal: str
-    figure: str
-    beside: str
-    ratio: str
-    met: bool | None
-
-    @property
-    def verdict(self) -> str:
-        return {True: "met", False: "**not met**", None: "not decided by this run"}[self.met]
 
 
 def bare_sum_us(results: Results, delivery: str) -> float:
@@ -122,14 +105,12 @@ def render(results: Results) -> str:
 
 
 def _sections(results: Results) -> Iterator[list[str]]:
-    machine = ", ".join(f"{name} {value}" for name, value in results.machine.items())
     yield ["# Benchmarks"]
     yield [
         "Made by `make bench` (`python -m bench.road`); do not edit. All figures are of one run.",
         "",
-        f"- command: `{results.command}`, {results.date}, {results.seconds:.0f} s" + _quick(results),
-        f"- machine: {machine}; other programs used {results.other_load:.0%} of it before the run"
-        + _others(results),
+        results.occasion.told_command + _quick(results),
+        results.occasion.told_machine + _others(results),
         "- Kafka: one embedded node beside everything else; load generator and partner too",
         (
             f"- messages: CloudEvents of {results.event_bytes:.0f} bytes with Avro data and a person's papers, signed"
@@ -140,7 +121,7 @@ def _sections(results: Results) -> Iterator[list[str]]:
             " the sender has `receipts = false`"
         ),
     ]
-    yield ["## Goals", "", *_goal_table(goals(results))]
+    yield ["## Goals", "", *goal_table(goals(results), "bare part")]
     roads = {
         "one process, single messages": results.single,
         "a process for each stage, single messages": results.staged,
@@ -168,11 +149,6 @@ def _others(results: Results) -> str:
 
 def _quick(results: Results) -> str:
     return " (quick: too short to judge by)" if results.quick else ""
-
-
-def _goal_table(found: Iterable[Goal]) -> list[str]:
-    rows = [(each.what, each.goal, each.figure, each.beside, each.ratio, each.verdict) for each in found]
-    return table(("what", "goal", "figure", "bare part", "ratio", ""), rows)
 
 
 def _road_table(roads: dict[str, Road]) -> list[str]:
@@ -286,12 +262,6 @@ def _method() -> list[str]:
         ),
         "- Latency is from when a request was due, not from when it could be sent.",
     ]
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return [f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines]
 
 
 def _round_trip(produce: Part, consume: Part) -> float:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from bench.occasion import Occasion
+
 
 @dataclass(kw_only=True)
 class Part:
@@ -78,11 +80,7 @@ class Restart:
 class Results:
     """Everything of one run."""
 
-    command: str
-    date: str
-    machine: dict[str, str]
-    other_load: float
-    """The share of the cores that other programs used before the run."""
+    occasion: Occasion
     quick: bool
     others: dict[str, float] = field(default_factory=dict)
     """The share of the cores that other programs used during each run."""
@@ -96,4 +94,3 @@ class Results:
     restart: Restart | None = None
     steps: dict[str, float] = field(default_factory=dict)
     """CPU microseconds of the product's own steps, one by one."""
-    seconds: float = 0.0

@@ -7,36 +7,37 @@ minute; ``--only single,staged,…`` makes some of the runs.
 from __future__ import annotations
 
 import argparse
-import asyncio
-import os
-import shlex
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-import orjson
-
-from bench import delivery_report, hall_report, pages, rebuild, report
+from bench import clock, deadlines, delivery_report, hall_report, pages, rebuild, report
 from bench.bare import Bare
 from bench.crew import Crew, Sizes
 from bench.house import House
-from bench.measure import Neighbours, busy_share, machine
+from bench.measure import Neighbours
 from bench.moments import Moments
-from bench.processes import BenchFailed
+from bench.occasion import QUIET, Occasion
+from bench.processes import ROOT, measured, tell
 from bench.results import Results
 from bench.runs import Runs
 from bench.steps import measure_all
 from deploy.kafka.cluster import EmbeddedKafka
 
-ROOT: Final = Path(__file__).resolve().parent.parent
-OUT: Final = ROOT / "bench" / ".out"
 PAGE: Final = ROOT / "docs" / "benchmarks.md"
 RUNS: Final = ("single", "batches", "staged", "latency", "restart")
+OTHERS: Final = (
+    delivery_report.HEADING,
+    hall_report.HEADING,
+    rebuild.HEADING,
+    clock.HEADING,
+    deadlines.HEADING,
+)
+"""Sections of the page that other commands write."""
+say = partial(tell, "bench")
 
 
 def sizes(arguments: argparse.Namespace) -> Sizes:
@@ -54,17 +55,10 @@ def sizes(arguments: argparse.Namespace) -> Sizes:
 
 async def measure(arguments: argparse.Namespace) -> Results:
     """Everything, on a Kafka and a broker of its own."""
-    began = time.monotonic()
-    load = busy_share(1.0)
-    if load > report.QUIET:
-        say(f"other programs use {load:.0%} of this machine: the figures will be low")
-    results = Results(
-        command=shlex.join(["python", "-m", "bench.road", *sys.argv[1:]]),
-        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        machine=machine(),
-        other_load=load,
-        quick=arguments.quick,
-    )
+    occasion = Occasion.now("bench.road")
+    if occasion.other_load > QUIET:
+        say(f"other programs use {occasion.other_load:.0%} of this machine: the figures will be low")
+    results = Results(occasion=occasion, quick=arguments.quick)
     with tempfile.TemporaryDirectory(prefix="tongban-bench-") as folder:
         results.steps = measure_all(Path(folder), 0.03 if arguments.quick else 0.15)
         say("the product's own steps: measured one by one")
@@ -72,7 +66,7 @@ async def measure(arguments: argparse.Namespace) -> Results:
             house = House(Path(folder), kafka.bootstrap, session_s=3.0 if arguments.quick else 10.0)
             await house.furnish()
             await _measure(results, Crew(kafka, house, sizes(arguments), arguments.module), arguments)
-    results.seconds = time.monotonic() - began
+    occasion.ends()
     return results
 
 
@@ -129,11 +123,7 @@ def _figure(results: Results, name: str) -> str:
 
 
 def _disturbed(share: float) -> str:
-    return f"; other programs used {share:.0%} of the machine meanwhile" if share > report.QUIET else ""
-
-
-def say(line: str) -> None:
-    print(f"bench: {line}", file=sys.stderr, flush=True)
+    return f"; other programs used {share:.0%} of the machine meanwhile" if share > QUIET else ""
 
 
 def read_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -153,25 +143,11 @@ def read_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     arguments = read_arguments()
-    for name in [each for each in os.environ if each.startswith("TONGBAN_") and each != "TONGBAN_CACHE"]:
-        del os.environ[name]
-    os.environ["PYTHONPATH"] = str(ROOT)
-    try:
-        results = asyncio.run(measure(arguments))
-    except BenchFailed as failed:
-        say(f"failed: {failed}")
-        sys.exit(1)
-    OUT.mkdir(exist_ok=True)
-    (OUT / "road.json").write_bytes(
-        orjson.dumps(asdict(results), option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
-    )
-    page = report.render(results)
+    results = measured("bench", measure(arguments))
     before = arguments.page.read_text(encoding="utf-8") if arguments.page.exists() else ""
-    page = pages.kept(
-        page, before, (delivery_report.HEADING, hall_report.HEADING, rebuild.HEADING, pages.CLOCKS)
-    )
+    page = pages.kept(report.render(results), before, OTHERS)
+    pages.keep("road", results, page)
     arguments.page.write_text(page, encoding="utf-8")
-    print(page)
 
 
 if __name__ == "__main__":

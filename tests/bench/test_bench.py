@@ -15,11 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import letters, report
+from bench import letters, report, tables
 from bench.lean_http import Answering, Asking, Framer, body_length, closes, header, status_of
 from bench.letters import Order
 from bench.load import Load
 from bench.measure import Meter, Neighbours, cpu_of_stat, memory, memory_of_status, percentile
+from bench.occasion import Occasion
 from bench.results import Latency, Part, Restart, Results, Road
 from bench.road import read_arguments, sizes
 from bench.steps import measure_all
@@ -276,10 +277,12 @@ def _road(rate: float, cpu_us: float = 500.0) -> Road:
 def _results(**changes: object) -> Results:
     names = ("raw produce", "raw consume", "intake", "exchange", "delivery", "delivery by aiohttp", "store")
     facts: dict[str, object] = {
-        "command": "python -m bench.road",
-        "date": "2026-01-01 00:00 UTC",
-        "machine": {"cores": "2"},
-        "other_load": 0.01,
+        "occasion": Occasion(
+            command="python -m bench.road",
+            date="2026-01-01 00:00 UTC",
+            machine={"cores": "2"},
+            other_load=0.01,
+        ),
         "quick": False,
         "parts": {name: Part(messages=1000, seconds=0.1, cpu_us=100.0) for name in names},
         "single": _road(2500),
@@ -350,7 +353,7 @@ def test_runs_that_were_not_made_are_left_out() -> None:
 
 
 def test_a_table_cell_cannot_break_its_row() -> None:
-    assert report.table(("a", "b"), [("x|y", "z")]) == ["| a | b |", "| --- | --- |", "| x&#124;y | z |"]
+    assert tables.table(("a", "b"), [("x|y", "z")]) == ["| a | b |", "| --- | --- |", "| x&#124;y | z |"]
 
 
 def test_a_quick_run_is_small_and_unknown_runs_are_refused() -> None:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from bench.clock import Row, lines
+from bench.clock import HEADING, Found, Row, lines, section
 from bench.lives import moments
+from bench.occasion import Occasion
 from broker.core.case.transitions import MESSAGE_TYPES, Role
 
 
@@ -21,3 +22,10 @@ def test_a_goal_is_judged_and_a_figure_without_one_is_not() -> None:
         "| b | 4.00 |  |  | ≤ 3: **not met** |",
         "| c | 9.00 |  |  |  |",
     ]
+
+
+def test_the_section_has_its_heading_and_who_measured_what() -> None:
+    occasion = Occasion(command="python -m bench.clock", date="d", machine={"cores": "2"}, other_load=0.0)
+    told = section(Found(occasion=occasion, rows=[Row(what="a", us=2, goal_us=3)]))
+    assert told.startswith(f"{HEADING}\n\n- command: `python -m bench.clock`, d")
+    assert told.endswith("| a | 2.00 |  |  | ≤ 3: met |\n")

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import delivery_report
+from bench import delivery_report, pages
 from bench.crew import listening
 from bench.delivery import Delivered, outbox_of, plan, read_arguments
 from bench.delivery_lanes import measure
@@ -22,6 +22,7 @@ from bench.delivery_peers import CONTENDERS, Job
 from bench.delivery_records import Load, Maker, draw, enough
 from bench.delivery_runs import Figure, middle
 from bench.house import free_port
+from bench.occasion import Occasion
 from bench.peers.asking import LeanClient, name_of
 from broker.core.ids import PartnerId
 from broker.core.message import MessageClass, from_record
@@ -162,7 +163,7 @@ def figure(contender: str, delay_ms: float = 0.0, rate: float = 1000.0, **more: 
 
 def delivered(*figures: Figure, **trials: object) -> Delivered:
     return Delivered(
-        command="x", date="x", machine={"cores": "2"}, other_load=0.0, quick=False, figures=list(figures),
+        occasion=Occasion(command="x", date="x", machine={"cores": "2"}, other_load=0.0), quick=False, figures=list(figures),
         partner={"language": "Go", "rate": 9.0, "cpu_us": 1.0}, trials=dict(trials),
     )  # fmt: skip
 
@@ -249,11 +250,12 @@ def test_every_trial_has_its_table_and_goals() -> None:
 
 def test_the_section_is_put_into_the_page_once_and_kept() -> None:
     page = "# Benchmarks\n\nroad\n"
-    once = delivery_report.page_with(page, delivery_report.section(delivered(figure("tongban"))))
-    again = delivery_report.page_with(once, delivery_report.section(delivered(figure("tongban", rate=5.0))))
+    heading = delivery_report.HEADING
+    once = pages.with_section(page, heading, delivery_report.section(delivered(figure("tongban"))))
+    again = pages.with_section(once, heading, delivery_report.section(delivered(figure("tongban", rate=5.0))))
     assert once.startswith(page.rstrip())
     assert again.count(delivery_report.HEADING) == 1
-    assert delivery_report.page_with(page, delivery_report.section_of(again)) == again
+    assert pages.with_section(page, heading, pages.section_of(again, heading)) == again
 
 
 def test_the_default_plan_is_bounded_and_covers_what_the_goals_need() -> None:
