@@ -71,22 +71,32 @@ def of_cases(connection: Connection, span: Span, *, ahead: int | None) -> Iterat
 def _judge(told: Told) -> Iterator[_Found]:
     state = told.state
     at = epoch_ms(state.decided_at) if state.decided_at else 0
-    if told.said_at is not None and state.clock is not None:
-        said_on = china_day(from_epoch_ms(told.said_at))
-        if said_on < state.clock.started_on:
-            detail = f"decided on {said_on} by its own account, accepted on {state.clock.started_on}"
-            yield _Found(
-                kind=Kind.DECIDED_BEFORE_ACCEPTED,
-                case=state.case,
-                partner=state.responsible,
-                at=at,
-                detail=detail,
-            )
+    early = _early(told)
+    if early is not None:
+        yield _Found(
+            kind=Kind.DECIDED_BEFORE_ACCEPTED,
+            case=state.case,
+            partner=state.responsible,
+            at=at,
+            detail=early,
+        )
     if state.mode == Mode.COLLECTED and place(state.opening) == place(state.responsible):
         detail = f"collected by {state.opening} and decided by {state.responsible}: both are of one place"
         yield _Found(
             kind=Kind.COLLECTED_AND_DECIDED, case=state.case, partner=state.responsible, at=at, detail=detail
         )
+
+
+def _early(told: Told) -> str | None:
+    """How the decision is of a day before that of acceptance: by the date that it bears, or by when it was said."""
+    state = told.state
+    if state.clock is None:
+        return None
+    since = state.clock.started_on
+    if state.decided_on is not None and state.decided_on < since:
+        return f"decided on {state.decided_on} by the date of the decision, accepted on {since}"
+    said_on = china_day(from_epoch_ms(told.said_at)) if told.said_at is not None else since
+    return f"decided on {said_on} by its own account, accepted on {since}" if said_on < since else None
 
 
 class _Queue:

@@ -28,10 +28,11 @@ _BEHIND: Final = ("case.submitted", "case.decided", "fee.requested", "fee.paid")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Match:
-    """What the ledger knows of a case that a line may mean."""
+    """What the ledger knows of a case that a line may mean. ``dated``: the day that the decision bears, if another."""
 
     case: CaseId
     decided_on: date | None
+    dated: date | None
     paid: bool
     fee_fen: int
 
@@ -86,6 +87,7 @@ def _match(state: CaseState) -> _Match:
     return _Match(
         case=state.case,
         decided_on=china_day(state.decided_at) if state.decided_at else None,
+        dated=state.decided_on,
         paid=state.fee is Fee.PAID,
         fee_fen=state.fee_fen,
     )
@@ -104,7 +106,7 @@ def _doubts(line: ReconciledRow, matches: Sequence[_Match]) -> Iterator[_Doubt]:
 
 def _against(line: ReconciledRow, match: _Match) -> list[_Doubt]:
     doubts = []
-    if line.decided_on is not None and line.decided_on != _text(match.decided_on):
+    if line.decided_on not in (None, _text(match.decided_on), _text(match.dated)):
         known = "knows no decision" if match.decided_on is None else f"has it on {match.decided_on}"
         detail = f"{_called(line)} was decided on {line.decided_on} by the list; the ledger {known}"
         doubts.append(_Doubt(line=line, kind=Kind.OUTSIDE_THE_EXCHANGE, detail=detail, match=match))

@@ -16,11 +16,10 @@ from typing import Final
 
 from broker.core.calendar import Calendar
 from broker.core.quick import quick
-from broker.core.times import SHANGHAI
+from broker.core.times import SHANGHAI, china_day
 
 _DAY: Final = timedelta(days=1)
-_AHEAD: Final = SHANGHAI.utcoffset(None)
-_UNTIL_MIDNIGHT: Final = _DAY - _AHEAD
+_UNTIL_MIDNIGHT: Final = _DAY - SHANGHAI.utcoffset(None)
 _MOST: Final = 1e9
 _MUST: Final = frozenset({"started_at", "started_on", "days"})
 _FACTS: Final = _MUST | {"minutes", "extended", "paused_at", "paused_days", "paused_s", "turn"}
@@ -120,7 +119,7 @@ def due_on(clock: Clock, calendar: Calendar, now: datetime | None = None) -> dat
     published for it.
     """
     if clock.minutes is not None:
-        return _day(due_at(clock, calendar, now))
+        return china_day(due_at(clock, calendar, now))
     paused_days = clock.paused_days
     if now is not None and clock.paused_at is not None:
         paused_days += _pause_so_far(clock, calendar, _utc(now))[0]
@@ -149,16 +148,17 @@ def remaining(clock: Clock, calendar: Calendar, at: datetime) -> float:
     """
     if clock.minutes is not None:
         return (due_at(clock, calendar, at) - at).total_seconds() / 60
-    due, today = due_on(clock, calendar, at), _day(at)
+    due, today = due_on(clock, calendar, at), china_day(_utc(at))
     left = calendar.between(today, due)
     return left if today <= due else min(left, -1)
 
 
 def to_facts(clock: Clock) -> dict[str, object]:
-    """The clock as JSON's values, for the state of its case: what is as at the start is left out."""
+    """The clock for the state of its case: what is as at the start is left out. Moments and days are left to whoever
+    writes the JSON."""
     facts: dict[str, object] = {
-        "started_at": _text(clock.started_at),
-        "started_on": clock.started_on.isoformat(),
+        "started_at": clock.started_at,
+        "started_on": clock.started_on,
         "days": clock.days,
     }
     if clock.minutes is not None:
@@ -166,7 +166,7 @@ def to_facts(clock: Clock) -> dict[str, object]:
     if clock.extended:
         facts["extended"] = clock.extended
     if clock.paused_at is not None:
-        facts["paused_at"] = _text(clock.paused_at)
+        facts["paused_at"] = clock.paused_at
     if clock.paused_days:
         facts["paused_days"] = clock.paused_days
     if clock.paused_s:
@@ -214,7 +214,7 @@ def _pause_so_far(clock: Clock, calendar: Calendar, until: datetime) -> tuple[in
     paused_at = clock.paused_at
     if paused_at is None or until <= paused_at:
         return 0, 0.0
-    paused_on = _day(paused_at)
+    paused_on = china_day(paused_at)
     if clock.minutes is not None:
         if paused_at >= _due_minute(clock, clock.minutes, clock.paused_s):
             return 0, 0.0
@@ -225,7 +225,8 @@ def _pause_so_far(clock: Clock, calendar: Calendar, until: datetime) -> tuple[in
         seconds = 0.0
     # The day of acceptance is not counted, so a pause cannot take it out; unless the promise is for that day.
     not_counted = clock.started_on if clock.days else clock.started_on - _DAY
-    return max(0, calendar.between(max(paused_on - _DAY, not_counted), _day(until) - _DAY)), seconds
+    after, last = max(paused_on - _DAY, not_counted), china_day(until) - _DAY
+    return calendar.between(after, last) if after < last else 0, seconds
 
 
 def _utc(at: datetime) -> datetime:
@@ -236,18 +237,9 @@ def _utc(at: datetime) -> datetime:
     return at.astimezone(UTC)
 
 
-def _day(at: datetime) -> date:
-    """The day in China."""
-    return (_utc(at) + _AHEAD).date()  # a third of what astimezone() costs
-
-
 def _end_of(day: date) -> datetime:
     """The midnight after a day in China, in UTC."""
     return datetime(day.year, day.month, day.day, tzinfo=UTC) + _UNTIL_MIDNIGHT
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _moment(text: object) -> datetime:

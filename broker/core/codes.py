@@ -27,6 +27,9 @@ Division = NewType("Division", str)
 # Not stdnum's own form: it wants a digit first, but farmers' collectives (N) and others (A, Y) have letters.
 _USCC: Final = re.compile(r"[0-9A-HJ-NPQRTUWXY]{2}[0-9]{6}[0-9A-HJ-NPQRTUWXY]{10}")
 _RESIDENT: Final = re.compile(r"[1-9][0-9]{16}[0-9X]")
+# Between digits or letters a run of 18 is part of another code; a letter before it hides nobody's number.
+_RESIDENT_WITHIN: Final = re.compile(r"(?<![0-9])[1-9][0-9]{16}[0-9Xx](?![0-9A-Za-z])")
+_MOBILE_WITHIN: Final = re.compile(r"(?<![0-9A-Za-z])1[3-9][0-9]{9}(?![0-9A-Za-z])")
 _DIVISION: Final = re.compile(r"([1-9][0-9]{5})(?:000000)?")
 _IMPLEMENTATION: Final = re.compile(r"([0-9A-Z]{18})([0-9])([0-9A-Z]{12})([0-9]{2})?")
 
@@ -65,6 +68,19 @@ def resident_number(text: str) -> ResidentNumber:
     except ValueError:
         raise InvalidId("公民身份号码", expected) from None
     return ResidentNumber(text)
+
+
+def names_a_citizen(text: str) -> bool:
+    """Whether a text holds what reads as a 公民身份号码 or a mobile number: it is not for ledger, list or log."""
+    return bool(_MOBILE_WITHIN.search(text)) or any(map(_is_resident, _RESIDENT_WITHIN.findall(text)))
+
+
+def _is_resident(text: str) -> bool:
+    try:
+        resident_number(text.upper())
+    except InvalidId:
+        return False
+    return True
 
 
 def division(text: str) -> Division:

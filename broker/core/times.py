@@ -41,6 +41,7 @@ def parse_time(text: str) -> datetime:
     return moment
 
 
+@lru_cache(maxsize=1024)  # what is written to the log together bears one time
 def from_epoch_ms(epoch_ms: int) -> datetime:
     """Kafka's milliseconds as an aware datetime, exactly (no float in between)."""
     return _EPOCH + epoch_ms * _MILLISECOND

@@ -13,7 +13,7 @@ from broker.exchange.judged import NO_BOOK, Book, Judged
 from broker.exchange.judging import Judging
 from broker.exchange.reading import Read, unreadable
 from broker.log.codec import Codec
-from broker.store.ledger_view import Loaded
+from broker.store.ledger_view import Known, Loaded
 from broker.store.rows import Name
 
 __all__ = ["NO_BOOK", "Book", "Judged", "judge_batch"]
@@ -29,14 +29,19 @@ def judge_batch(
     outbox_partitions: int,
     book: Book = NO_BOOK,
     routing: bool = True,
+    seen: dict[Name, Known] | None = None,
 ) -> Judged:
     """Judge the records of one partition in their order, each seeing what those before it have changed.
 
     ``originals``: the records of the messages that acts among these redrive, or that parts of bundles are copies
     of (``originals.py``). ``book``: the directories that the cases loaded were opened under, by version.
-    ``routing`` False: what goes to outboxes is there already, and is not made again.
+    ``routing`` False: what goes to outboxes is there already, and is not made again. ``seen``: the messages loaded,
+    and those of other partitions that are judged for the same transaction; this one's are added. A name belongs to
+    the first message that came under it, whichever partition the next one is on.
     """
-    judging = Judging(loaded, directory, originals, codec, outbox_partitions, book, routing=routing)
+    judging = Judging(
+        loaded, directory, originals, codec, outbox_partitions, book, routing=routing, seen=seen
+    )
     for each in reads:
         try:
             judging.judge(each)

@@ -5,16 +5,18 @@ The records themselves are supervision's (``supervision/cards.py``). Source: iss
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import cast
 
 from broker.core.case.case_state import CaseState
 from broker.core.case.guards import Facts
-from broker.core.case.terms import Terms
-from broker.core.clocks.cards import issue
+from broker.core.case.terms import Terms, terms_of_case
+from broker.core.catalogue.directory import Directory
+from broker.core.clocks.cards import issue, whole_deemed
 from broker.core.clocks.deadlines import Kind, Light
-from broker.core.ids import PartnerId
+from broker.core.ids import CaseId, PartnerId
 from broker.core.message import epoch_ms, from_epoch_ms
 from broker.core.records import Record
 from broker.errors import Corrupt
@@ -63,3 +65,20 @@ def judge_card(state: CaseState | None, facts: Facts, record: Record, terms: Ter
         ledger_offset=record.position.offset,
     )
     return Issued(state=after, row=row)
+
+
+def whole_after(
+    states: Mapping[CaseId, CaseState], issued: Issued, record: Record, directory: Directory | None
+) -> CaseState | None:
+    """The bundle's case after a card on one of its parts, if that changes it: a part that counts as accepted.
+
+    ``directory``: that of the part's opening, which is the whole's.
+    """
+    state, row = issued.state, issued.row
+    if row is None or (row.kind, row.light) != (Kind.ACCEPTANCE, Light.RED) or state.part_of is None:
+        return None
+    whole = states.get(state.part_of)
+    if whole is None or directory is None:
+        return None
+    now, terms = from_epoch_ms(record.timestamp_ms), terms_of_case(whole, directory)
+    return whole_deemed(whole, state, now=now, terms=terms)

@@ -16,15 +16,9 @@ from broker.core.case.guards import Facts
 from broker.core.case.terms import terms
 from broker.core.catalogue.directory import Directory
 from broker.core.ids import BROKER, PartnerId, Party, derived_id
-from broker.core.message import (
-    SHANGHAI,
-    Message,
-    MessageClass,
-    from_epoch_ms,
-    to_headers,
-    value_digest,
-)
+from broker.core.message import Message, MessageClass, from_epoch_ms, to_headers, value_digest
 from broker.core.records import NewRecord, Record
+from broker.core.times import china_day
 from broker.log import topics
 from broker.log.codec import Codec
 
@@ -147,7 +141,7 @@ def _accepted(
         sender=BROKER,
     )
     return {
-        "accepted_on": facts.get("accepted_on") or at.astimezone(SHANGHAI).date(),
+        "accepted_on": facts.get("accepted_on") or china_day(at),
         "promised_days": promise.promised_days or 0,
         "department": _authority(part, directory) if part else None,
     }

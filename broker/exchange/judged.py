@@ -13,9 +13,9 @@ from broker.core.operating.desk_lanes import Desk
 from broker.core.operating.levers import Levers
 from broker.core.records import NewRecord
 from broker.exchange import rows
-from broker.store.ledger_view import LedgerBatch
+from broker.store.ledger_view import Known, LedgerBatch
 from broker.store.reconciliation import ReconciledRow
-from broker.store.rows import ActRow, CardRow, DirectoryRow, MessageRow, OutcomeRow
+from broker.store.rows import ActRow, CardRow, DirectoryRow, MessageRow, Name, OutcomeRow
 
 Book = Mapping[str, Directory]
 """Directories by version: those that cases in hand were opened under."""
@@ -24,7 +24,10 @@ NO_BOOK: Final[Book] = {}
 
 @dataclass(slots=True, kw_only=True)
 class Judged:
-    """What a batch amounts to. ``directory`` is the one in force after it; ``book`` has all that its cases are under."""
+    """What a batch amounts to. ``directory`` is the one in force after it; ``book`` has all that its cases are under.
+
+    ``known``: what the view held of its messages before it.
+    """
 
     directory: Directory
     book: Book
@@ -38,6 +41,7 @@ class Judged:
     reconciled: list[ReconciledRow] = field(default_factory=list)
     directories: list[DirectoryRow] = field(default_factory=list)
     outputs: list[NewRecord] = field(default_factory=list)
+    known: Mapping[Name, Known] = field(default_factory=dict)
 
     def ledger_batch(self, partition: int, since: int, until: int) -> LedgerBatch:
         """The view's changes for the records of ``partition`` from ``since`` up to, not including, ``until``."""
@@ -55,4 +59,5 @@ class Judged:
             directories=tuple(self.directories),
             cards=tuple(self.cards),
             reconciled=tuple(self.reconciled),
+            known=self.known,
         )

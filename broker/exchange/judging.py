@@ -74,12 +74,16 @@ class Judging:
         book: Book,
         *,
         routing: bool = True,
+        seen: dict[Name, Known] | None = None,
     ) -> None:
         self.judged = Judged(
-            directory=directory, book={**book, directory.version: directory}, desk=Desk(loaded.dossiers)
+            directory=directory,
+            book={**book, directory.version: directory},
+            desk=Desk(loaded.dossiers),
+            known=loaded.messages,
         )
         self._loaded = loaded
-        self._seen: dict[Name, Known] = dict(loaded.messages)
+        self._seen = dict(loaded.messages) if seen is None else seen
         self._states = _States(loaded.cases, self.judged.cases)
         self._routing = routing
         self._routed: Counter[PartnerId] = Counter()
@@ -159,7 +163,8 @@ class Judging:
         match judgement:
             case Forwarded(about=about):
                 judged.messages.append(rows.message_row(record, message, owed=False))
-                judged.outputs.append(forwarded(self._codec, record, message, self._states.get(about)))
+                known, partners = self._states.get(about), judged.directory.partners
+                judged.outputs.append(forwarded(self._codec, record, message, about, known, partners))
             case Carded():
                 self._card(each)
             case Reconciled():
@@ -178,6 +183,9 @@ class Judging:
         if issued is None:
             return
         self._states[message.case] = issued.state
+        whole = cards.whole_after(self._states, issued, record, directory)
+        if whole is not None:
+            self._states[whole.case] = whole
         if issued.row is not None:
             judged.cards.append(issued.row)
             CARDS.labels(issued.row.late, issued.row.kind, issued.row.light).inc()

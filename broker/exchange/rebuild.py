@@ -12,26 +12,30 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from broker.core.ids import PartnerId
-from broker.core.message import SOURCE_POSITION_HEADER, BadRecord, Message, MessageClass, from_record
+from broker.core.message import SOURCE_POSITION_HEADER
 from broker.core.operating.desk import Dossier, is_control
 from broker.core.records import Commit, Position, Record, TopicPartition
 from broker.errors import WrongUse
 from broker.exchange import rebuild_workers
-from broker.exchange.rejudging import BATCH, chunks, judge_partition
+from broker.exchange.rebuild_workers import Crew
+from broker.exchange.rejudging import Judge
+from broker.exchange.retaking import Retake, message_of, name_of
 from broker.log import group_admin, groups, scan, topics
-from broker.log.codec import Codec
 from broker.log.options import KafkaOptions
-from broker.store import blocked, desk, ledger_view, marks, messages
+from broker.store import blocked, desk, ledger_view, marks
 from broker.store.blocked import BlockedMessage
 from broker.store.engine import Store
 from broker.store.rows import Name
 
 _SESSION_MARGIN_S: Final = 3.0
+_SKEW_MS: Final = 60_000
+"""By how much the clocks of Kafka's nodes may differ: each gives the records that it leads their time."""
+_PAGE: Final = 2000
 Progress = Callable[[int, int], None]
 
 
@@ -45,52 +49,28 @@ class Rebuilt:
 
 
 async def rebuild(
-    kafka: KafkaOptions, store: Store, codec: Codec, *, progress: Progress, processes: int | None = None
+    kafka: KafkaOptions, store: Store, *, progress: Progress, processes: int | None = None
 ) -> Rebuilt:
     """Drop the view and make it again. Raises :class:`WrongUse` while a stage is at work on this cluster.
 
     Interrupted, it is simply run again: it starts by dropping what is there. ``progress`` is told records
-    done and to do. ``processes`` judge it; None: one for each core where there is enough to do.
+    done and to do. ``processes`` work at it; None: one for each core where there is enough to do.
     """
     await _stages_have_stopped(kafka)
-    await store.call(ledger_view.clear_view)
-    begins = {
-        partition: begin for partition, (begin, _) in (await scan.offsets(kafka, topics.LEDGER)).items()
-    }
-    routed = await _routed_until(kafka)
-    total = sum(routed[partition] - begins[partition] for partition in routed)
+    bounds = await scan.offsets(kafka, topics.LEDGER)
+    routed = await _routed_until(kafka, bounds)
+    begins = {partition: begin for partition, (begin, _) in bounds.items()}
     wanted = {partition: until for partition, until in routed.items() if until > begins[partition]}
+    total = sum(until - begins[partition] for partition, until in wanted.items())
     count = processes or rebuild_workers.processes(total, len(wanted))
-    if count > 1:
-        url = store.database.url.render_as_string(hide_password=False)
-        done = await rebuild_workers.judge_all(
-            kafka, url, wanted, total=total, count=count, progress=progress
-        )
-    else:
-        done = await _judge_here(kafka, store, codec, wanted, lambda done: progress(done, total))
-    await _hold_lanes(kafka, store)
-    set_back, again = await _set_delivery_back(kafka, store)
-    return Rebuilt(records=done, set_back=set_back, again=again)
-
-
-async def _judge_here(
-    kafka: KafkaOptions,
-    store: Store,
-    codec: Codec,
-    wanted: Mapping[int, int],
-    progress: Callable[[int], None],
-) -> int:
-    """One partition after the other, in this process."""
-    done = 0
-
-    def told(records: int) -> None:
-        nonlocal done
-        done += records
-        progress(done)
-
-    for partition, until in sorted(wanted.items()):
-        await judge_partition(kafka, store, codec, partition, until, told=told)
-    return done
+    url = store.database.url.render_as_string(hide_password=False)
+    async with Crew(kafka, url, count=count, progress=lambda done: progress(done, total)) as crew:
+        await store.call(ledger_view.clear_view)
+        largest_first = sorted(wanted, key=lambda partition: wanted[partition], reverse=True)
+        done = await crew.do([Judge(partition=each, until=wanted[each]) for each in largest_first])
+        await _hold_lanes(kafka, store)
+        set_back, again = await _set_delivery_back(kafka, store, crew)
+    return Rebuilt(records=sum(done), set_back=set_back, again=again)
 
 
 async def _stages_have_stopped(kafka: KafkaOptions) -> None:
@@ -103,18 +83,27 @@ async def _stages_have_stopped(kafka: KafkaOptions) -> None:
             await asyncio.sleep(0.5)
 
 
-async def _routed_until(kafka: KafkaOptions) -> dict[int, int]:
-    """Per ledger partition, the offset up to which records were routed, as outboxes and the group tell it.
+async def _routed_until(kafka: KafkaOptions, bounds: Mapping[int, tuple[int, int]]) -> dict[int, int]:
+    """Per ledger partition, the offset up to which records were routed, as the group and the outboxes tell it.
 
-    The group's offset follows the store's, so it never says too much; should it have expired, the outboxes
-    themselves say how far routing had come. Judging a record again with its outputs is harmless: what an
-    outbox has seen is dropped there.
+    The group's offset follows the store's, so it never says too much; where the ledger goes on beyond it, or it has
+    expired, the outboxes say how far routing had come. What came of a record is younger than the record: of the
+    outboxes only that is read. Judging a record again with its outputs is harmless: what an outbox has seen is
+    dropped there.
     """
-    until: dict[int, int] = dict.fromkeys(await scan.offsets(kafka, topics.LEDGER), 0)
+    until = {partition: begin for partition, (begin, _) in bounds.items()}
     for place, commit in (await group_admin.committed(kafka, groups.EXCHANGE)).items():
-        until[place.partition] = max(until[place.partition], commit.offset)
+        until[place.partition] = max(until.get(place.partition, 0), commit.offset)
+    beyond = [
+        Position(topics.LEDGER, partition, until[partition])
+        for partition, (_, end) in bounds.items()
+        if until[partition] < end
+    ]
+    if not beyond:
+        return until
+    oldest_ms = min(record.timestamp_ms for record in await scan.read_at(kafka, beyond))
     for topic in await topics.outboxes(kafka):
-        async for record in scan.scan(kafka, topic):
+        async for record in scan.scan(kafka, topic, from_ms=oldest_ms - _SKEW_MS):
             source = _source(record)
             if source is not None:
                 until[source.partition] = max(until[source.partition], source.offset + 1)
@@ -125,7 +114,7 @@ async def _hold_lanes(kafka: KafkaOptions, store: Store) -> None:
     """Lanes that wait for the desk wait again: each open blocking dossier holds its lane from its last record on."""
     held: dict[PartnerId, dict[tuple[Name, int], Dossier]] = defaultdict(dict)
     last: Dossier | None = None
-    while page := await store.read(desk.dossiers, after=last, limit=BATCH):
+    while page := await store.read(desk.dossiers, after=last, limit=_PAGE):
         last = page[-1]
         for each in page:
             if each.holds_its_lane:
@@ -140,10 +129,10 @@ async def _on_the_outbox(
     """The records that went to the desk last, found on the partner's outbox by name and redrive."""
     found: dict[Name, BlockedMessage] = {}
     async for record in scan.scan(kafka, topics.outbox(partner)):
-        message = _message(record)
+        message = message_of(record)
         if message is None or is_control(message, partner):
             continue
-        name = (message.source, message.id)
+        name = name_of(message)
         if (name, message.redrive) in dossiers:
             found[name] = BlockedMessage(
                 case=message.case,
@@ -155,61 +144,20 @@ async def _on_the_outbox(
     return list(found.values())
 
 
-async def _set_delivery_back(kafka: KafkaOptions, store: Store) -> tuple[int, int]:
+async def _set_delivery_back(kafka: KafkaOptions, store: Store, crew: Crew) -> tuple[int, int]:
+    committed = sorted((await group_admin.committed(kafka, groups.DELIVERY)).items())
+    retaken = await crew.do([Retake(place=place, until=commit.offset) for place, commit in committed])
     back: dict[TopicPartition, Commit] = {}
-    high: dict[TopicPartition, dict[int, int]] = {}
-    committed = await group_admin.committed(kafka, groups.DELIVERY)
-    for place, commit in sorted(committed.items()):
-        first, seen = await _first_unsettled(kafka, store, place, commit.offset)
-        high[place] = seen
-        if first < commit.offset:
-            back[place] = Commit(first)
-    await store.call(marks.write, high)
+    again = 0
+    for (place, commit), found in zip(committed, retaken, strict=True):
+        if found.first < commit.offset:
+            back[place] = Commit(found.first)
+            again += commit.offset - found.first
+    marked = {place: found.marks for (place, _), found in zip(committed, retaken, strict=True)}
+    await store.call(marks.write, marked)
     if back:
         await group_admin.set_committed(kafka, groups.DELIVERY, back)
-    return len(back), sum(committed[place].offset - commit.offset for place, commit in back.items())
-
-
-async def _first_unsettled(
-    kafka: KafkaOptions, store: Store, place: TopicPartition, until: int
-) -> tuple[int, dict[int, int]]:
-    """The offset of the first record without an outcome below ``until``, and the marks as of that offset."""
-    seen: dict[int, int] = {}
-    records = scan.scan(kafka, place.topic, partitions=[place.partition], end={place.partition: until})
-    async for chunk in chunks(records):
-        found = [(record, message) for record in chunk if (message := _message(record)) is not None]
-        ended = await _ended(store, [message for _, message in found], topics.partner_of(place.topic))
-        for record, message in found:
-            if (_name(message), message.redrive) not in ended:
-                return record.position.offset, seen
-            source = message.source_position
-            if source is not None:
-                seen[source.partition] = max(seen.get(source.partition, -1), source.offset)
-    return until, seen
-
-
-async def _ended(store: Store, found: Sequence[Message], partner: PartnerId | None) -> set[tuple[Name, int]]:
-    """Those of these records, by name and redrive, that nobody need be brought: settled, receipts, control."""
-    names = {_name(message) for message in found if not message.redrive}
-    ended = {(name, 0) for name in await store.read(messages.settled, names)}
-    redriven = {(_name(message), message.redrive) for message in found if message.redrive}
-    ended |= await store.read(desk.settled, redriven)
-    for message in found:
-        receipt = message.message_class is MessageClass.RECEIPT
-        if receipt or (partner is not None and is_control(message, partner)):
-            ended.add((_name(message), message.redrive))
-    return ended
-
-
-def _name(message: Message) -> Name:
-    return message.source, message.id
-
-
-def _message(record: Record) -> Message | None:
-    try:
-        return from_record(record)
-    except BadRecord:
-        return None
+    return len(back), again
 
 
 def _source(record: Record) -> Position | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -12,41 +14,50 @@ from broker.core.records import Record
 from broker.exchange import batch, reading
 from broker.exchange.originals import read_originals
 from broker.exchange.ports import ReadAt
+from broker.exchange.rebuild_workers import Tools
 from broker.log import scan, topics
 from broker.log.codec import Codec
-from broker.log.options import KafkaOptions
 from broker.store import directory as directory_rows
 from broker.store import ledger_view
 from broker.store.engine import Store
 
-BATCH: Final = 2000
+BATCH: Final = 8000
+"""Records of one transaction: of a case that is in it several times, the state is read and written once."""
+_BATCH_BYTES: Final = 64 * 1024 * 1024
+FETCH_BYTES: Final = 8 * 1024 * 1024
+"""Of one partition at once: while a batch is judged nothing else is fetched, and each answer is waited for."""
 
 
-async def judge_partition(
-    kafka: KafkaOptions,
-    store: Store,
-    codec: Codec,
-    partition: int,
-    until: int,
-    *,
-    told: Callable[[int], None],
-) -> int:
-    """Judge a partition's records up to offset ``until``, batch by batch. ``told`` hears how many each batch had."""
-    parsed: dict[str, Directory] = {}
-    done = 0
-    records = scan.scan(kafka, topics.LEDGER, partitions=[partition], end={partition: until})
-    async for batch_of in chunks(records):
-        await take_in(
-            store,
-            codec,
-            batch_of,
-            read_at=partial(scan.read_at, kafka),
-            outbox_partitions=kafka.outbox_partitions,
-            parsed=parsed,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """A piece of a rebuild: one partition, judged from where the view stands up to the offset ``until``."""
+
+    partition: int
+    until: int
+
+    async def do(self, tools: Tools) -> int:
+        """Batch by batch; how many records it were."""
+        kafka, done = tools.kafka, 0
+        records = scan.scan(
+            kafka,
+            topics.LEDGER,
+            partitions=[self.partition],
+            end={self.partition: self.until},
+            partition_fetch_bytes=FETCH_BYTES,
         )
-        done += len(batch_of)
-        told(len(batch_of))
-    return done
+        async with aclosing(chunks(records)) as batches:
+            async for batch_of in batches:
+                await take_in(
+                    tools.store,
+                    tools.codec,
+                    batch_of,
+                    read_at=partial(scan.read_at, kafka),
+                    outbox_partitions=kafka.outbox_partitions,
+                    parsed=tools.parsed,
+                )
+                done += len(batch_of)
+                tools.told(len(batch_of))
+        return done
 
 
 async def take_in(
@@ -95,12 +106,16 @@ async def _directory(store: Store, version: str, parsed: dict[str, Directory]) -
     return parsed[version]
 
 
-async def chunks(records: AsyncIterator[Record]) -> AsyncIterator[list[Record]]:
+async def chunks(records: AsyncGenerator[Record, None]) -> AsyncGenerator[list[Record], None]:
+    """By :data:`BATCH`, or fewer where they are large. Leave it early only through ``contextlib.aclosing``."""
     chunk: list[Record] = []
-    async for record in records:
-        chunk.append(record)
-        if len(chunk) >= BATCH:
-            yield chunk
-            chunk = []
+    size = 0
+    async with aclosing(records):
+        async for record in records:
+            chunk.append(record)
+            size += len(record.value)
+            if len(chunk) >= BATCH or size >= _BATCH_BYTES:
+                yield chunk
+                chunk, size = [], 0
     if chunk:
         yield chunk

@@ -10,7 +10,7 @@ from broker.core.case.case_state import CaseState
 from broker.core.case.routing import Settled
 from broker.core.case.terms import terms_of_case
 from broker.core.catalogue.directory import Directory, version_of
-from broker.core.clocks.deadlines import next_deadline
+from broker.core.clocks.deadlines import next_falls_at
 from broker.core.ids import BROKER, MessageId
 from broker.core.message import Message, epoch_ms
 from broker.core.operating.desk import Dossier
@@ -58,8 +58,8 @@ def case_row(state: CaseState, book: Mapping[str, Directory]) -> CaseRow:
     due = None
     if directory is not None:
         under = terms_of_case(state, directory)
-        due = next_deadline(state, under.item, under.calendar)
-    return _case_row(state=state, falls_at=None if due is None else epoch_ms(due.falls_at))
+        due = next_falls_at(state, under.item, under.calendar)
+    return _case_row(state=state, falls_at=None if due is None else epoch_ms(due))
 
 
 def _proof(message: Message) -> str:

@@ -17,6 +17,7 @@ from broker.core.catalogue.directory import EMPTY, Directory, read_directory
 from broker.core.records import Commit, Record, TopicPartition
 from broker.errors import PositionConflict, TongbanError, Unreachable
 from broker.exchange import batch, reading
+from broker.exchange.kept import Kept, beyond, joined
 from broker.exchange.options import ExchangeOptions
 from broker.exchange.originals import read_originals
 from broker.exchange.ports import MakeTopics, ReadAt, ReaderFactory, Writer
@@ -69,6 +70,7 @@ class Exchange:
         self._make_topics = make_topics
         self._read_at = read_at
         self._reader = reader(assigned=self._assigned, revoked=self._revoked)
+        self._kept = Kept()
         self._next: dict[int, int] = {}
         self._directories: dict[int, Directory] = {}
         self._parsed: dict[str, Directory] = {"": EMPTY}
@@ -134,12 +136,14 @@ class Exchange:
             self._busy.release()
         with contextlib.suppress(TongbanError):  # the store has moved; the group's offsets only follow it
             await self._commit_group(now=True)
+        self._kept.forget()
         for each in partitions:
             self._uncommitted.pop(each, None)
             self._next.pop(each.partition, None)
             _log.info("partition_revoked", topic=each.topic, partition=each.partition)
 
     async def _load_positions(self, partitions: frozenset[TopicPartition]) -> None:
+        self._kept.forget()
         wanted = [each.partition for each in partitions]
         positions = await self._store.read(ledger_view.positions, wanted)
         for partition in wanted:
@@ -187,11 +191,11 @@ class Exchange:
     async def _judge(self, hands: Sequence[_Hand]) -> None:
         reads = {hand.partition: reading.read(hand.records, self._codec) for hand in hands}
         together = [read for reads_of in reads.values() for read in reads_of]
-        wanted = reading.wanted(together)
-        loaded = await self._store.read(ledger_view.load, wanted.cases, wanted.names, wanted.desk)
+        loaded = await self._load(reading.wanted(together))
         originals = await read_originals(self._read_at, together, loaded.messages, loaded.cases)
         for version in {state.directory for state in loaded.cases.values()}:
             await self._directory(version)
+        seen = dict(loaded.messages)
         for hand in hands:
             directory = hand.judged.directory
             hand.judged = batch.judge_batch(
@@ -202,9 +206,16 @@ class Exchange:
                 codec=self._codec,
                 outbox_partitions=self._outbox_partitions,
                 book=self._parsed,
+                seen=seen,
             )
             if hand.judged.directories:
                 await self._make_topics(hand.judged.directory.partners)
+
+    async def _load(self, wanted: reading.Wanted) -> ledger_view.Loaded:
+        kept = self._kept.of(wanted)
+        others = beyond(wanted, kept)
+        read = await self._store.read(ledger_view.load, others.cases, others.names, others.desk)
+        return joined(kept, read)
 
     async def _commit(self, hands: Sequence[_Hand]) -> None:
         batches = [
@@ -217,6 +228,7 @@ class Exchange:
             if self._next.get(number) == hand.since:
                 self._next[number] = hand.until
                 self._directories[number] = self._parsed[directory.version] = directory
+                self._kept.take(hand.judged)
         self._uncommitted.update({hand.partition: Commit(hand.until) for hand in hands})
 
     async def _commit_group(self, *, now: bool = False) -> None:

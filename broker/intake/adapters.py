@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from broker.core.case.lifecycle import CaseState
+from broker.core.catalogue.directory import Directory, read_directory
 from broker.core.events import compartment_aad
 from broker.core.ids import BROKER, CaseId, PartnerId, key_case
 from broker.core.message import Message, epoch_ms, from_epoch_ms, from_record
@@ -27,6 +28,7 @@ from broker.store import (
     messages,
     parked,
 )
+from broker.store import directory as directory_rows
 from broker.store.engine import Store
 from broker.store.ledger_view import Loaded
 from broker.store.rows import MessageRow
@@ -36,6 +38,9 @@ FIRST_LOOK_S = 0.005
 LONGEST_LOOK_S = 0.1
 MAILBOX_LOOK_S = 0.5
 """How often a long poll looks by itself: another process may have placed something."""
+
+DIRECTORIES = 16
+"""Versions of the directory that are kept parsed: those that cases under way were opened under."""
 
 Ends = Callable[[], Awaitable[Mapping[int, int]]]
 """The ledger's end offsets, asked of Kafka: not older than the call."""
@@ -67,6 +72,7 @@ class StoreView:
     def __init__(self, store: Store, ends: Ends) -> None:
         self._store = store
         self._ends = SharedEnds(ends)
+        self._directories: OrderedDict[str, Directory] = OrderedDict()
 
     async def load(self, case_ids: Collection[CaseId], names: Collection[Name]) -> Loaded:
         return await self._store.read(ledger_view.load, case_ids, names)
@@ -93,6 +99,24 @@ class StoreView:
 
     async def timeline(self, case: CaseId) -> Sequence[MessageRow]:
         return await self._store.read(cases.timeline, case)
+
+    async def directory(self, version: str) -> Directory | None:
+        """Parsed once, for as long as it is asked for."""
+        found = self._directories.get(version)
+        if found is None:
+            found = await self._store.read(_directory, version)
+            if found is None:
+                return None
+            self._directories[version] = found
+            if len(self._directories) > DIRECTORIES:
+                self._directories.popitem(last=False)
+        self._directories.move_to_end(version)
+        return found
+
+
+def _directory(connection: Connection, version: str) -> Directory | None:
+    documents = directory_rows.by_version(connection, version)
+    return None if documents is None else read_directory(documents)
 
 
 def _whereabouts(connection: Connection, name: Name) -> Whereabouts | None:

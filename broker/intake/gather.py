@@ -75,16 +75,18 @@ class Gatherer:
         self._gather_s = gather_s
         self._random_bytes = random_bytes
         self._recent = Recent(recent)
-        self._judge = Judge(directory, recent)
+        self._judge = Judge(directory, view, recent)
         self._in_hand: dict[Name, Pending] = {}
         self._waiting: list[Pending] = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         # By case, in order: what the view would refuse and is being asked about again.
         self._doubts: dict[CaseId, list[Pending]] = {}
         self._asking: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
+        self._loop = asyncio.get_running_loop()  # kept: to ask for it costs a system call each time
         self._task = asyncio.create_task(self._run(), name="intake-gather")
 
     async def close(self) -> None:
@@ -110,7 +112,8 @@ class Gatherer:
         twin = self._in_hand.get(name)
         if twin is not None:
             return following(twin) if twin.message.digest == message.digest else REUSED
-        pending = Pending(submission, verbatim, asyncio.get_running_loop().create_future())
+        assert self._loop is not None, "the gatherer has not been started"
+        pending = Pending(submission, verbatim, self._loop.create_future())
         self._in_hand[name] = pending
         self._waiting.append(pending)
         self._wake.set()
@@ -185,6 +188,7 @@ class Gatherer:
     async def _judge_all(self, some: Sequence[Pending]) -> list[Pending]:
         """Those that may be written. Repeats and refusals are answered; doubtful ones wait for the view."""
         loaded = await self._view.load({each.message.case for each in some}, {each.name for each in some})
+        await self._judge.prepare(loaded.cases.values())
         passed: list[Pending] = []
         states: dict[CaseId, CaseState | None] = dict(loaded.cases)
         doubtful: dict[CaseId, list[Pending]] = {}
@@ -235,6 +239,7 @@ class Gatherer:
             partition = ledger_partition(case, self._partitions)
             if await self._view.caught_up(partition, self._view_wait_s):
                 state = (await self._view.load({case}, ())).cases.get(case)
+                await self._judge.prepare([state] if state is not None else [])
                 fresh = True
         except Exception as fault:
             # The view is away or faulty: the exchange has the last word in any case.

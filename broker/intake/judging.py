@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Final
 
@@ -9,12 +10,13 @@ from broker.core.case import agreements, lifecycle
 from broker.core.case.forbidden import is_suspect
 from broker.core.case.lifecycle import CaseState
 from broker.core.case.routing import terms_of
+from broker.core.catalogue.directory import Directory
 from broker.core.message import Message
 from broker.core.problems import Refusal
 from broker.core.records import Position
 from broker.intake.ahead import Ahead
 from broker.intake.events import Submission
-from broker.intake.ports import DirectorySource
+from broker.intake.ports import DirectorySource, View
 from broker.intake.verdicts import Accepted, Verdict
 from broker.log.topics import LEDGER
 from broker.store.ledger_view import Known
@@ -32,11 +34,22 @@ OF_THE_CASE: Final = frozenset(
 
 
 class Judge:
-    """Judges submissions by the directory in force. ``remembered``: how many cases it knows ahead of the view."""
+    """Judges submissions by the directory in force; on a case that is there, by the one that it was opened under
+    (ADR 0016). ``remembered``: how many cases it knows ahead of the view.
+    """
 
-    def __init__(self, directory: DirectorySource, remembered: int) -> None:
+    def __init__(self, directory: DirectorySource, view: View, remembered: int) -> None:
         self._directory = directory
+        self._view = view
         self._ahead = Ahead(remembered)
+        self._book: Mapping[str, Directory] = {}
+
+    async def prepare(self, states: Iterable[CaseState]) -> None:
+        """Have at hand the directories under which these cases were opened. To be called before they are judged."""
+        in_force = self._directory.current()
+        versions = {state.directory for state in states} - {in_force.version}
+        found = {version: await self._view.directory(version) for version in versions}
+        self._book = {version: directory for version, directory in found.items() if directory is not None}
 
     def passed(self, state: CaseState | None) -> None:
         """A message was let pass, and its case will stand like this."""
@@ -57,10 +70,7 @@ class Judge:
     def of(
         self, submission: Submission, state: CaseState | None, now: datetime, day: date
     ) -> lifecycle.Advanced | Refusal:
-        """As the exchange will, if directory and state are then as they are now.
-
-        Of a case that was opened under an earlier directory, the exchange alone knows the terms.
-        """
+        """As the exchange will, if directory and state are then as they are now."""
         message, facts = submission.message, submission.examined.datum
         if message.expired(now):
             return Refusal(code="expired", detail="the message expired before it was written")
@@ -68,7 +78,8 @@ class Judge:
         refusal = agreements.check(directory, message, state, day, facts)
         if refusal is not None:
             return refusal
-        return lifecycle.advance(state, message, now, facts, terms_of(message, state, directory, facts))
+        under = self._book.get(state.directory, directory) if state is not None else directory
+        return lifecycle.advance(state, message, now, facts, terms_of(message, state, under, facts))
 
 
 def again(known: Known, message: Message) -> Verdict:

@@ -56,6 +56,10 @@ class View(Protocol):
 
     async def timeline(self, case: CaseId) -> Sequence[MessageRow]: ...
 
+    async def directory(self, version: str) -> Directory | None:
+        """A version of the directory that a case was opened under; None: the view has no such version."""
+        ...
+
 
 class Keys(Protocol):
     """The vault: the cases' keys, durable before they are handed out."""

@@ -16,6 +16,7 @@ from broker.core.case.terms import terms_of_case
 from broker.core.catalogue.directory import Directory, Partner
 from broker.core.clocks.outlook import outlook
 from broker.core.ids import (
+    BROKER,
     CaseId,
     InvalidId,
     Party,
@@ -29,9 +30,11 @@ from broker.core.message import rfc3339
 from broker.core.problems import CATALOGUE, Refusal
 from broker.intake.answers import Answer, json_answer, problem_list, problem_page, refused
 from broker.intake.gather import Gatherer
+from broker.intake.one_door import between, is_brought, withheld
 from broker.intake.ports import DirectorySource, Name, View
 from broker.intake.routes import Call
 from broker.intake.status import accepted_only, message_facts, status_of
+from broker.store.rows import MessageRow
 
 NOT_FOUND: Final = Refusal(code="not-found", detail="there is nothing here for this caller")
 
@@ -61,7 +64,8 @@ class Reads:
             return refused(NOT_FOUND)
         found = await self._view.whereabouts(name)
         if found is not None:
-            if _party(call) not in {found.row.source, found.row.destination}:
+            theirs = _party(call) in {found.row.source, found.row.destination}
+            if not theirs or await self._hidden(call, found.row):
                 return refused(NOT_FOUND)
             return json_answer(200, status_of(found))
         recent = self._gatherer.recently(name)
@@ -74,7 +78,11 @@ class Reads:
         state = await self._case(call)
         if state is None:
             return refused(NOT_FOUND)
-        return json_answer(200, _case_of(state, call.partner, self._directory.current(), call.now))
+        directory = await self._view.directory(state.directory) or self._directory.current()
+        facts = _case_of(state, call.partner, directory, call.now)
+        if await withheld(self._view, state, call.partner.id):
+            facts |= {"responsible": party_path(BROKER), "item": ""}
+        return json_answer(200, facts)
 
     async def timeline(self, call: Call) -> Answer:
         """Every message of the case in the ledger's order, with what became of it."""
@@ -82,6 +90,8 @@ class Reads:
         if state is None:
             return refused(NOT_FOUND)
         rows = await self._view.timeline(state.case)
+        if await withheld(self._view, state, call.partner.id):
+            rows = between(rows, _party(call))
         return json_answer(200, {"case": state.case, "messages": [message_facts(row) for row in rows]})
 
     async def partners(self, call: Call) -> Answer:
@@ -129,6 +139,11 @@ class Reads:
     async def problem(self, call: Call) -> Answer:
         kind = CATALOGUE.get(call.path["code"])
         return refused(NOT_FOUND) if kind is None else problem_page(kind)
+
+    async def _hidden(self, call: Call, row: MessageRow) -> bool:
+        """Whether it is a copy of which its sender is not to know yet where it went."""
+        state = await self._view.case(row.case_id) if is_brought(row) else None
+        return state is not None and await withheld(self._view, state, call.partner.id)
 
     async def _case(self, call: Call) -> CaseState | None:
         """The case that the path names, if the caller is a party to it."""

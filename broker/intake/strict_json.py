@@ -31,8 +31,9 @@ class NotStrict(ValueError):
 
 def read(body: bytes, *, depth: int = MAX_DEPTH) -> object:
     """The value of one JSON text. Raises :class:`NotStrict`."""
-    value = _load(body, depth)
-    if not _plainly_single(body, value):
+    value = _load(body)
+    _refuse_deeper(body, value, depth)
+    if b"\\" in body or body.count(b'"') != _plain_marks(value):
         _DECODER.decode(body.decode())
     return value
 
@@ -42,47 +43,77 @@ def read_array(body: bytes, *, depth: int = MAX_DEPTH) -> list[tuple[object, int
 
     ``body[start:end]`` is the element verbatim. Raises :class:`NotStrict`.
     """
-    values = _load(body, depth)
+    values = _load(body)
     if not isinstance(values, list):
         raise NotStrict("an array of events")
-    text = body.decode()
+    plain = _plain_elements(body, values) if depth > 1 else None
+    if plain is not None:
+        return plain
+    _refuse_deeper(body, values, depth)
+    return _elements(body.decode(), values)
+
+
+def _plain_elements(body: bytes, values: list[object]) -> list[tuple[object, int, int]] | None:
+    """The elements when all are flat objects that are certainly strict, found by their braces; else None.
+
+    From an element's brace to the next closing one no other opens, and all its quotation marks stand there: so
+    that one closes it, and nothing is nested in it.
+    """
+    if b"\\" in body:
+        return None
+    find = body.find
+    found: list[tuple[object, int, int]] = []
+    end = 0
+    for value in values:
+        start = find(b"{", end)
+        end = find(b"}", start) + 1
+        if body.count(b'"', start, end) != _plain_marks(value) or find(b"{", start + 1, end) >= 0:
+            return None
+        found.append((value, start, end))
+    return found
+
+
+def _elements(text: str, values: list[object]) -> list[tuple[object, int, int]]:
     found: list[tuple[int, int]] = []
     at = _skip(text, text.index("[") + 1)
     for _ in values:
         _, end = _DECODER.raw_decode(text, at)
         found.append((at, end))
         at = _skip(text, _skip(text, end) + 1)
-    if len(text) != len(body):
+    if not text.isascii():
         found = _in_bytes(text, found)
     return [(value, start, end) for value, (start, end) in zip(values, found, strict=True)]
 
 
-def _load(body: bytes, depth: int) -> object:
+def _load(body: bytes) -> object:
     try:
         value: object = orjson.loads(body)
     except orjson.JSONDecodeError as fault:
         raise NotStrict(f"UTF-8 JSON (RFC 8259); the reader stopped at character {fault.pos}") from None
-    if body.count(b"[") + body.count(b"{") > depth and _deeper(value, depth):
-        raise NotStrict(f"at most {depth} levels of nesting")
     return value
 
 
-def _plainly_single(body: bytes, value: object) -> bool:
-    """Whether a flat object certainly names no key twice and holds no number that was bent: the quick way.
+def _refuse_deeper(body: bytes, value: object, depth: int) -> None:
+    if body.count(b"[") + body.count(b"{") > depth and _deeper(value, depth):
+        raise NotStrict(f"at most {depth} levels of nesting")
 
-    Without a backslash every quotation mark begins or ends a key or a text, so a member that the reader has
-    dropped is missed here. Integers beyond 64 bits come out of the reader as floats, if at all.
+
+def _plain_marks(value: object) -> int:
+    """How many quotation marks a flat object has if its text has no backslash; -1: only the decoder can judge it.
+
+    Every quotation mark begins or ends a key or a text then: where there are more, the reader has dropped a
+    member whose key came twice. Integers beyond 64 bits come out of the reader as floats, if at all.
     """
-    if type(value) is not dict or b"\\" in body:
-        return False
+    if type(value) is not dict:
+        return -1
     strings = len(value)
     for member in value.values():
         kind = type(member)
         if kind is str:
             strings += 1
         elif kind is not int and member is not None and kind is not bool:
-            return False
-    return body.count(b'"') == 2 * strings
+            return -1
+    return 2 * strings
 
 
 def _deeper(node: object, levels: int) -> bool:

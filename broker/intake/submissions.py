@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import orjson
@@ -94,14 +94,20 @@ class Submissions:
             if end - start > self._options.message_bytes:
                 found.append((too_large(self._options.message_bytes), start, end))
                 continue
-            origin = plain._replace(signed=_signed(call.proof, index, len(elements), *between[index]))
+            signed = _signed(call.proof, index, len(elements), *between[index])
+            origin = Origin(plain.caller, plain.signature, signed, plain.traceparent)
             checked = check(event, origin, self._codec, call.now)
             found.append((checked, start, end))
             if index % AT_ONCE == AT_ONCE - 1:
                 await asyncio.sleep(0)  # a large batch must not keep all others waiting
         # Without a pause between them: so the order of a batch is the order on the ledger, case by case.
         taken = [self._submit(checked, call.body[start:end]) for checked, start, end in found]
-        results = [await self._result(call, *each) for each in taken]
+        told = [
+            (checked, await verdict if isinstance(verdict, asyncio.Future) else verdict)
+            for checked, verdict in taken
+        ]
+        self._count(call, [verdict for _, verdict in told])
+        results = [_result_of(checked, verdict) for checked, verdict in told]
         statuses = {result["status"] for result in results}
         if statuses == {503}:
             return refused(NOT_DURABLE)
@@ -115,38 +121,39 @@ class Submissions:
             return None, checked
         return checked, self._gatherer.submit(checked, verbatim)
 
-    async def _result(
-        self, call: Call, checked: Submission | None, verdict: asyncio.Future[Verdict] | Verdict
-    ) -> dict[str, object]:
-        if isinstance(verdict, asyncio.Future):
-            verdict = await verdict
-        self._count(call, verdict)
-        if isinstance(verdict, Refusal):
-            problem = problem_of(verdict)
-            if checked is not None:
-                problem["id"] = checked.message.id
-            return problem
-        assert checked is not None
-        return {"status": 202, **receipt_of(checked.message, verdict)}
-
     def _answer(self, call: Call, message: Message | None, verdict: Verdict) -> Answer:
-        self._count(call, verdict)
+        self._count(call, [verdict])
         if isinstance(verdict, Refusal):
             return refused(verdict)
         assert message is not None
         body = receipt_of(message, verdict)
         return Answer(202, orjson.dumps(body), JSON, {"Location": f"/v1/messages/{message.name}"})
 
-    def _count(self, call: Call, verdict: Verdict) -> None:
+    def _count(self, call: Call, verdicts: Iterable[Verdict]) -> None:
         partner = call.partner.id
-        match verdict:
-            case Accepted():
-                counter = self._accepted.get(partner)
-                if counter is None:
-                    counter = self._accepted[partner] = ACCEPTED.labels(partner)
-                counter.inc()
-            case Refusal(code=code):
-                REFUSED.labels(partner, code).inc()
+        accepted = 0
+        for verdict in verdicts:
+            match verdict:
+                case Accepted():
+                    accepted += 1
+                case Refusal(code=code):
+                    REFUSED.labels(partner, code).inc()
+        if accepted:
+            counter = self._accepted.get(partner)
+            if counter is None:
+                counter = self._accepted[partner] = ACCEPTED.labels(partner)
+            counter.inc(accepted)
+
+
+def _result_of(checked: Submission | None, verdict: Verdict) -> dict[str, object]:
+    """What the answer to a batch says of one of its events."""
+    if isinstance(verdict, Refusal):
+        problem = problem_of(verdict)
+        if checked is not None:
+            problem["id"] = checked.message.id
+        return problem
+    assert checked is not None
+    return {"status": 202, **receipt_of(checked.message, verdict)}
 
 
 def receipt_of(message: Message, accepted: Accepted) -> dict[str, object]:

@@ -12,23 +12,36 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, and_, select, text
+from sqlalchemy import Connection, Select, select, text
 from sqlalchemy.exc import IntegrityError
 
 from broker.core.case.lifecycle import CaseState
-from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, Party
+from broker.core.ids import BROKER, CaseId, PartnerId
 from broker.core.message import epoch_ms
 from broker.core.operating.desk import Dossier
 from broker.core.operating.levers import Levers
-from broker.core.quick import evolver, quick
 from broker.core.receipts import Outcome
 from broker.errors import PositionConflict
 from broker.store import desk, names, prepared, reconciliation
 from broker.store import levers as lever_rows
-from broker.store.outcomes import Tallies, settle
+from broker.store.outcomes import Known, Tallies, change_known, known_of, make_known, settle
 from broker.store.reconciliation import ReconciledRow
 from broker.store.rows import ActRow, CardRow, CaseRow, DirectoryRow, MessageRow, Name, OutcomeRow
-from broker.store.tables import HELD, VIEW, case, message, position
+from broker.store.tables import HELD, VIEW, case, position
+
+__all__ = [
+    "NOTHING_OF_THE_DESK",
+    "DeskWanted",
+    "Known",
+    "LedgerBatch",
+    "Loaded",
+    "apply",
+    "change_known",
+    "clear_view",
+    "load",
+    "make_known",
+    "positions",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +50,8 @@ class LedgerBatch:
 
     ``since`` is the position as :func:`positions` gave it (0 for a partition without one). ``cases``,
     ``dossiers`` and ``levers`` hold each once, in its last state; ``outcomes`` and ``acts`` stand in the
-    records' order. ``directory_version`` is the directory in force after the batch.
+    records' order. ``directory_version`` is the directory in force after the batch. ``known``: messages whose
+    rows stand so at ``since``; those of other messages that are settled are read.
     """
 
     partition: int
@@ -53,23 +67,7 @@ class LedgerBatch:
     directories: Sequence[DirectoryRow] = ()
     cards: Sequence[CardRow] = ()
     reconciled: Sequence[ReconciledRow] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What the view holds of a message (``routing.Seen``), and enough of its row to answer a repeat."""
-
-    digest: str
-    outcome: Outcome | None = None
-    receipt: str | None = None
-    ledger_partition: int
-    ledger_offset: int
-    verdict: str
-    code: str | None
-
-
-make_known: Final = quick(Known)
-change_known: Final = evolver(Known)
+    known: Mapping[Name, Known] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +110,10 @@ def apply(connection: Connection, batches: Sequence[LedgerBatch]) -> None:
     tallies = Tallies()
     _insert_messages(connection, [row for batch in batches for row in batch.messages], tallies)
     prepared.UPSERT_CASE.run(connection, (_case(row) for batch in batches for row in batch.cases))
-    settle(connection, [row for batch in batches for row in batch.outcomes], tallies)
+    known: dict[Name, Known] = {}
+    for batch in batches:
+        known.update(batch.known)
+    settle(connection, [row for batch in batches for row in batch.outcomes], known, tallies)
     prepared.UPSERT_DOSSIER.run(connection, (desk.columns(each) for of in batches for each in of.dossiers))
     prepared.INSERT_ACT.run(connection, (_ACT(row) for batch in batches for row in batch.acts))
     prepared.UPSERT_LEVER.run(connection, (_lever(each) for batch in batches for each in batch.levers))
@@ -140,28 +141,18 @@ def load(
     Of the desk, ``wanted``, and the dossier of every message named that ended once and was not delivered: one
     whose receipt is known is told apart by its own row, so that all others cost no look at the desk.
     """
-    dialect = connection.dialect.name
     cases: dict[CaseId, CaseState] = {}
-    known: dict[Name, Known] = {}
     if case_ids:
-        for (state,) in _STATES.run(connection, names.texts(dialect, "cases", case_ids)):
+        for (state,) in _STATES.run(connection, names.texts(connection.dialect.name, "cases", case_ids)):
             read = CaseState.from_json(state)
             cases[read.case] = read
-    ended = set(wanted.names)
-    if of:
-        for row in _KNOWN.run(connection, names.pairs(dialect, of)):
-            name = (Party(row[0]), MessageId(row[1]))
-            if row[4] is not None and row[3] != _DELIVERED:
-                ended.add(name)
-            known[name] = make_known(
-                digest=row[2],
-                outcome=None if row[3] is None else Outcome(row[3]),
-                receipt=row[4],
-                ledger_partition=row[5],
-                ledger_offset=row[6],
-                verdict=row[7],
-                code=row[8],
-            )
+    known = known_of(connection, of) if of else {}
+    ended = {
+        name
+        for name, row in known.items()
+        if row.receipt is not None and row.outcome is not Outcome.DELIVERED
+    }
+    ended.update(wanted.names)
     found = {each.name: each for each in desk.of_names(connection, ended)}
     found |= {each.name: each for each in desk.holding(connection, wanted.lanes)}
     return Loaded(
@@ -187,7 +178,6 @@ def clear_view(connection: Connection) -> None:
 _MESSAGE: Final = attrgetter(*prepared.INSERT_MESSAGE.order)
 _ACT: Final = attrgetter(*prepared.INSERT_ACT.order)
 _CARD: Final = attrgetter(*prepared.INSERT_CARD.order)
-_DELIVERED: Final = Outcome.DELIVERED.value
 _BY_TIME: Final = attrgetter("version", "applied_at", "applied_by", "reason")
 _DIRECTORY: Final = attrgetter(*prepared.UPSERT_DIRECTORY.order)
 
@@ -240,20 +230,4 @@ def _states(dialect: str) -> Select[Any]:
     return select(case.c.state).where(case.c.case_id.in_(names.listed(dialect, "cases")))
 
 
-def _known(dialect: str) -> Select[Any]:
-    named = names.paired(dialect)
-    return select(
-        message.c.source,
-        message.c.id,
-        message.c.digest,
-        message.c.outcome,
-        message.c.receipt_id,
-        message.c.ledger_partition,
-        message.c.ledger_offset,
-        message.c.verdict,
-        message.c.code,
-    ).join_from(named, message, and_(message.c.source == named.c.source, message.c.id == named.c.id))
-
-
 _STATES: Final = prepared.fetching(_states)
-_KNOWN: Final = prepared.fetching(_known)

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from typing import Final
 
 from broker.core.catalogue.directory import Agreement, Directory
-from broker.core.message import SHANGHAI
+from broker.core.times import china_day
 from broker.telemetry import AGREEMENT_DAYS_LEFT, get_log
 
 LOOK_EVERY_S: Final = 60.0
@@ -68,7 +68,7 @@ class Agreements:
 
     def look(self) -> list[Ending]:
         """Set the gauges; those newly told today are given back: each is told once a day, and when its end changes."""
-        directory, today = self._directory(), self._now().astimezone(SHANGHAI).date()
+        directory, today = self._directory(), china_day(self._now())
         AGREEMENT_DAYS_LEFT.clear()
         for each in endings(directory, today):
             AGREEMENT_DAYS_LEFT.labels(each.name).set(each.days_left)

@@ -166,7 +166,18 @@ def _result_issued(case: CaseRow, at: str) -> Form:
         "documents": [_document("title", leaflet.licence, case)],
         "courier_company": "顺丰速运" if leaflet.by_courier else None,
         "courier_number": f"SF{_digits(case.number)}" if leaflet.by_courier else None,
+        "sealed": {
+            "applicant": None,
+            "agent": None,
+            "documents": [],
+            "form": certificate(case.case, case.item),
+        },
     }
+
+
+def certificate(case: str, item: str) -> dict[str, str]:
+    """The fields of the certificate that a case ends with: what it says of a person goes sealed. Of nobody here."""
+    return {"证照名称": sheet(item).licence, "证照号码": f"ZZ{_digits(f'{case} {item}')}"}
 
 
 def _delivered(case: CaseRow, at: str) -> Form:

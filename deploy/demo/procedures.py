@@ -94,6 +94,16 @@ _OPENING: Final[Mapping[tuple[str, str], Rule]] = {
     ("filed", "complaint.answered"): Rule("answered"),
 }
 
+_ON_A_PART: Final[Mapping[str, Rule]] = {
+    "case.decided": Rule("decided"),
+    "case.refused": Rule("refused"),
+    "case.result-issued": Rule("issued"),
+    "case.paused": Rule("paused"),
+    "case.resumed": Rule("accepted"),
+    "case.extended": Rule("accepted"),
+}
+"""What an authority says on its part is filed, in whatever order; delivered and rated is the whole."""
+
 _RESPONSIBLE: Final[Mapping[Procedure, Mapping[tuple[str, str], Rule]]] = {
     Procedure.SUPPLEMENT: {
         (NEW, "case.submitted"): Rule("supplement-requested", ("case.supplement-requested",)),
@@ -135,7 +145,8 @@ def rule_of(case: CaseRow, type_: str, procedure: Procedure | None) -> Rule | No
     if case.manner == BY_HAND:
         return Rule(type_.rpartition(".")[2])
     if case.role == Role.OPENING:
-        rule = _OPENING.get((case.stage, type_))
+        part = _ON_A_PART.get(type_) if PART in case.case else None
+        rule = part or _OPENING.get((case.stage, type_))
     elif type_ == "case.withdrawn":
         rule = Rule("withdrawn")
     else:

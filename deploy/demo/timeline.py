@@ -21,6 +21,9 @@ TYPES: Final[Mapping[str, str]] = {
     "case.accepted": "受理",
     "case.refused": "不予受理",
     "case.step-completed": "审批环节",
+    "case.paused": "特别程序开始",
+    "case.resumed": "特别程序结束",
+    "case.extended": "延期",
     "case.decided": "办结",
     "case.result-issued": "出件",
     "case.delivered": "送达",
@@ -38,6 +41,18 @@ TYPES: Final[Mapping[str, str]] = {
     "notice.undeliverable": "无法送达",
     "receipt.rejected": "拒收",
 }
+PROCEDURES: Final[Mapping[str, str]] = {
+    "hearing": "听证",
+    "tender": "招标",
+    "auction": "拍卖",
+    "inspection": "检验",
+    "testing": "检测",
+    "quarantine": "检疫",
+    "appraisal": "鉴定",
+    "expert_review": "专家评审",
+    "other": "其他",
+}
+"""行政许可法第四十五条."""
 _LIGHTS: Final = {"yellow": "黄牌", "red": "红牌"}
 
 
@@ -59,6 +74,13 @@ def timeline(ledgers: Ledgers, halls: Iterable[str], cases: Sequence[str]) -> li
     """Everything said on the cases and on their parts, in the order of the halls' clocks."""
     wanted = frozenset(cases)
     moments: list[Moment] = []
+    halls = tuple(halls)
+    told = {
+        (each.source, each.id): _more(each)
+        for hall in halls
+        for each in ledgers[hall].effects
+        if each.type in _TELLING and _whole(each.case) in wanted
+    }
     for hall in halls:
         books = ledgers[hall]
         codes = {(step.number, step.type): step.code for step in books.steps if step.said}
@@ -66,7 +88,7 @@ def timeline(ledgers: Ledgers, halls: Iterable[str], cases: Sequence[str]) -> li
         for sent in books.sent:
             if _whole(sent.case) in wanted:
                 code = codes.get((numbers.get(sent.case, ""), sent.type), "")
-                moments.append(_said(hall, sent, code))
+                moments.append(_said(hall, sent, code, told.get((hall, sent.id), "")))
         moments.extend(
             _heard(hall, each)
             for each in books.effects
@@ -79,7 +101,23 @@ def _whole(case: str) -> str:
     return case.partition(PART)[0]
 
 
-def _said(hall: str, sent: Sent, code: str) -> Moment:
+_TELLING: Final = ("case.paused", "case.resumed", "case.extended")
+
+
+def _more(effect: Effect) -> str:
+    """What a special procedure or an extension says, as it arrived on the other side."""
+    data = orjson.loads(effect.event).get("data") or {}
+    match effect.type:
+        case "case.paused":
+            days = f"，预计 {data['expected_days']} 个工作日" if data.get("expected_days") else ""
+            return f"：{PROCEDURES.get(str(data.get('procedure')), '其他')}{days}，停表"
+        case "case.resumed":
+            return f"：{data.get('result') or '完毕'}，续表"
+        case _:
+            return f"：{data.get('extra_days')} 个工作日，{data.get('approved_by')}批准"
+
+
+def _said(hall: str, sent: Sent, code: str, more: str) -> Moment:
     own = f"（{code}）" if code and code != "0" else ""
     state = {"accepted": "已收讫", "queued": "待发"}.get(sent.state, f"被拒 {sent.code}: {sent.detail}")
     if sent.receipt is not None:
@@ -90,7 +128,7 @@ def _said(hall: str, sent: Sent, code: str) -> Moment:
         at=sent.accepted_at or sent.queued_at,
         case=sent.case,
         who=name_of(hall),
-        said=TYPES.get(sent.type, sent.type) + own,
+        said=TYPES.get(sent.type, sent.type) + own + more,
         state=state,
     )
 

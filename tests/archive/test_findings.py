@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -75,6 +76,19 @@ async def test_a_decision_dated_before_the_acceptance_is_found(store: Store) -> 
         (Kind.DECIDED_BEFORE_ACCEPTED, CASE, [("case.decided", 2), ("case.accepted", 1)])
     ]
     assert "2026-11-02" in found[0].detail
+
+
+async def test_a_decision_that_bears_a_date_before_the_acceptance_is_found_whenever_it_was_said(
+    store: Store,
+) -> None:
+    world = World()
+    world.case(decided(1, "11-06", "11-03", decided_on=date(2026, 11, 2)))
+    world.case(decided(2, "11-06", "11-03", decided_on=date(2026, 11, 3)))
+    found = await ask(store, world)
+    assert summary(found) == [
+        (Kind.DECIDED_BEFORE_ACCEPTED, CASE, [("case.decided", 2), ("case.accepted", 1)])
+    ]
+    assert found[0].detail == "decided on 2026-11-02 by the date of the decision, accepted on 2026-11-03"
 
 
 async def test_a_result_without_a_case_is_found_and_one_sent_astray_is_not(store: Store) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +58,13 @@ def story(world: World) -> None:
         world.ledger.put(said(f"a-{number}", "case.accepted", number, **facts))
         world.ledger.put(said(f"f-{number}", "fee.requested", number))
     world.ledger.put(said("f-3", "fee.requested", 1))
-    world.ledger.put(said("d-1", "case.decided", 1, outcome="granted"))
+    world.ledger.put(said("d-1", "case.decided", 1, outcome="granted", decided_at=NOW))
     world.ledger.put(said("d-9", "case.decided", 9, outcome="granted"))
     world.ledger.put(said("d-2", "case.decided", 2, LAIBIN, outcome="granted"))
+    world.ledger.put(said("s-3", "case.submitted", 3, LAIBIN, agent=False))
+    world.ledger.put(said("a-3", "case.accepted", 3, accepted_on=today, responsible_number="HS-3"))
+    dated = NOW - timedelta(days=2)
+    world.ledger.put(said("d-3", "case.decided", 3, outcome="granted", decided_at=dated))
     entries = [
         Entry(number="HS-1", item=None, decided_on=today, fee_fen=None),
         Entry(number="HS-2", item=None, decided_on=today, fee_fen=1),
@@ -97,6 +101,7 @@ async def test_what_is_forbidden_is_found_with_its_records_also_in_a_view_made_a
         ("charged-twice", "451300/LB-1"),
         ("outside-the-exchange", "451300/LB-9"),
         ("collected-and-decided", "451300/LB-2"),
+        ("decided-before-accepted", "451300/LB-3"),
         ("outside-the-exchange", "451300/LB-2"),
         ("outside-the-exchange", None),
         ("paid-outside-the-exchange", "451300/LB-2"),
@@ -107,5 +112,5 @@ async def test_what_is_forbidden_is_found_with_its_records_also_in_a_view_made_a
             headers = dict(held.headers)
             assert headers["ce_type"].decode() == f"cn.tongban.{record['type']}"
             assert record["message"].endswith(f"/{headers['ce_id'].decode()}")
-    assert b"2026-11,pair,430423,451300,xinshenger-ruhu,false,2,2,2,0,0,1,1,0" in figures
+    assert b"2026-11,pair,430423,451300,xinshenger-ruhu,false,3,3,3,0,0,2,2,0" in figures
     assert (found, figures) == await told(world, batch=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
 import pytest
 
@@ -77,6 +78,13 @@ async def test_a_decision_that_reached_the_ledger_a_day_late_is_no_finding(store
     world.messages[2] = replace(world.messages[2], said_at=epoch_ms(at("11-05 23:59")))
     world.list("2026-11", ("HS-77", "2026-11-05", None))
     assert await ask(store, world) == []
+
+
+async def test_a_decision_that_bears_the_day_of_the_list_is_no_finding(store: Store) -> None:
+    dated = replace(DONE, decided_on=date(2026, 11, 5))
+    days = [("HS-77", f"2026-11-0{day}", None) for day in (4, 5, 6)]
+    (found,) = await held(store, dated, *days)
+    assert "was decided on 2026-11-04 by the list" in found.detail
 
 
 async def test_one_of_several_cases_with_the_number_is_enough(store: Store) -> None:

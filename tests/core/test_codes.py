@@ -11,6 +11,7 @@ from broker.core.codes import (
     Uscc,
     division,
     implementation_code,
+    names_a_citizen,
     resident_number,
     uscc,
 )
@@ -126,3 +127,17 @@ def test_an_implementation_code_comes_apart() -> None:
 def test_other_codes_refused(check: Callable[[str], object], text: str) -> None:
     with pytest.raises(InvalidId):
         check(text)
+
+
+@pytest.mark.parametrize("around", ["{}", "甲{}乙", "No.{}, X", "X{}"])
+def test_a_citizen_s_number_is_seen_within_a_text(around: str) -> None:
+    assert names_a_citizen(around.format("11010519491231002X"))
+    assert names_a_citizen(around.format("11010519491231002x"))
+    assert names_a_citizen(around.format("13000000000")) is (around != "X{}")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1", "110105194912310021", "9110105194912310021X", "11010519491231002X7", "213000000000"]
+)
+def test_other_runs_of_digits_are_no_citizen(text: str) -> None:
+    assert not names_a_citizen(text)

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.core import clock as clocks
+from broker.core.bundle.bundles import BundleState
 from broker.core.calendar import PUBLISHED_UNTIL, STATUTORY, calendar
 from broker.core.case.case_state import CaseState, Rating, Status, evolve
 from broker.core.case.terms import NO_TERMS, Terms
 from broker.core.catalogue.items import Item, Step
 from broker.core.clock import Clock
-from broker.core.clocks.cards import issue
-from broker.core.clocks.deadlines import Deadline, Kind, Light, deadlines, key_of, next_deadline, stands
+from broker.core.clocks.cards import issue, whole_deemed
+from broker.core.clocks.deadlines import (
+    Deadline,
+    Kind,
+    Light,
+    deadlines,
+    key_of,
+    next_deadline,
+    next_falls_at,
+    stands,
+)
 from broker.core.ids import CaseId, PartnerId
 from broker.core.message import SHANGHAI, Mode, from_epoch_ms
 
@@ -205,17 +215,66 @@ class TestStands:
         assert not stands(extended, Kind.DECISION, "", Light.RED, 0)
         assert stands(extended, Kind.DECISION, "", Light.RED, 1)
 
-    def test_a_step_gets_each_light_once_whatever_becomes_of_the_case(self) -> None:
+    def test_an_extension_of_the_case_is_none_of_the_step(self) -> None:
         of = accepted(step="CS", step_since=NOON, cards=(key_of(Kind.STEP, "CS", Light.YELLOW, 0),))
         assert of.clock is not None
         extended = evolve(of, {"clock": clocks.extend(of.clock, 3)})
+        assert stands(extended, Kind.STEP, "CS", Light.RED, 0)
         assert not stands(extended, Kind.STEP, "CS", Light.YELLOW, 1)
-        assert [key for key, _ in lights(extended) if key.startswith("step")] == ["step:CS/red/1"]
+        assert [key for key, _ in lights(extended) if key.startswith("step")] == ["step:CS/red/0"]
+
+    def test_a_step_that_was_begun_again_has_its_own_cards_and_those_of_before_are_void(self) -> None:
+        of = accepted(step="CS", step_since=NOON, cards=(key_of(Kind.STEP, "CS", Light.YELLOW, 0),))
+        again = evolve(of, {"step_since": NOON + timedelta(days=7), "step_turn": 2})
+        assert not stands(again, Kind.STEP, "CS", Light.RED, 0)
+        assert [each for each in lights(again) if each[0].startswith("step")] == [
+            ("step:CS/yellow/2", "03-10 00:00"),
+            ("step:CS/red/2", "03-12 00:00"),
+        ]
 
     def test_a_step_that_is_not_under_way_is_void(self) -> None:
         assert not stands(accepted(step="FH", step_since=NOON), Kind.STEP, "CS", Light.RED, 0)
         assert not stands(accepted(), Kind.STEP, "", Light.RED, 0)
         assert not stands(accepted(), Kind.DECISION, "CS", Light.RED, 0)
+
+
+class TestBundles:
+    ITEM = replace(ITEM, code="yijianshi")
+
+    @staticmethod
+    def whole(answer: Literal["broker", "lead"], of: CaseState) -> CaseState:
+        return evolve(of, {"bundle": BundleState(code="yijianshi", answer=answer, parts=())})
+
+    def test_where_the_broker_answers_nobody_owes_the_whole_an_acceptance_a_step_or_a_result(self) -> None:
+        begun = accepted(step="CS", step_since=NOON)
+        decided = state(Status.DECIDED, granted=True, decided_at=NOON)
+        for of, kind in ((state(), Kind.ACCEPTANCE), (begun, Kind.STEP), (decided, Kind.ISSUE)):
+            joined = self.whole("broker", of)
+            assert kind not in {each.kind for each in deadlines(joined, self.ITEM, STATUTORY)}
+            assert not stands(joined, kind, of.step, Light.RED, 0)
+            lead = self.whole("lead", of)
+            assert lights(lead, self.ITEM) == lights(of, self.ITEM)
+
+    def test_the_promise_of_the_whole_is_the_leads(self) -> None:
+        cards = deadlines(self.whole("broker", accepted()), self.ITEM, STATUTORY)
+        assert {(each.kind, each.late) for each in cards} == {(Kind.DECISION, HENGSHAN)}
+
+    def test_the_whole_counts_as_accepted_with_its_first_part(self) -> None:
+        terms = Terms(item=self.ITEM, promised_days=9)
+        whole, part = self.whole("broker", state()), accepted(deemed=True)
+        counted = whole_deemed(whole, part, now=NOON + timedelta(days=9), terms=terms)
+        assert counted is not None
+        assert counted.deemed
+        assert counted.status is Status.SUBMITTED
+        assert counted.clock == clocks.start(NOON, date(2026, 3, 2), days=9, minutes=None)
+        for other in (
+            state(),
+            self.whole("lead", state()),
+            counted,
+            evolve(whole, {"status": Status.WITHDRAWN}),
+        ):
+            assert whole_deemed(other, part, now=NOON, terms=terms) is None
+        assert whole_deemed(whole, state(), now=NOON, terms=terms) is None
 
 
 class TestDeemed:
@@ -295,6 +354,7 @@ _items = st.none() | st.builds(
 def test_whatever_falls_stands_and_falls_once(of: CaseState, item: Item | None) -> None:
     outstanding = deadlines(of, item, STATUTORY)
     assert next_deadline(of, item, STATUTORY) == (outstanding[0] if outstanding else None)
+    assert next_falls_at(of, item, STATUTORY) == (outstanding[0].falls_at if outstanding else None)
     assert len({each.key for each in outstanding}) == len(outstanding)
     for each in outstanding:
         assert stands(of, each.kind, each.step, each.light, each.turn)

@@ -28,8 +28,7 @@ from broker.core.operating.desk import (
     opened,
 )
 from broker.core.operating.desk_lanes import Desk
-from broker.core.problem_kinds import KINDS
-from broker.core.problems import Refusal
+from broker.core.problems import CATALOGUE, Refusal
 from broker.core.receipts import Outcome
 from tests.core.samples import CASE, HENGSHAN, LAIBIN, said
 
@@ -60,7 +59,7 @@ def done(answer: Dossier | Refusal) -> Dossier:
 
 def refused(answer: Dossier | Refusal) -> Refusal:
     assert isinstance(answer, Refusal)
-    assert answer.kind in KINDS, "it has a page"
+    assert answer.code in CATALOGUE, "it has a page"
     return answer
 
 

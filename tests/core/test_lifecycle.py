@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given, settings
@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from broker.core.case.case_state import ENDS, CaseState, Fee, Rating, Status
 from broker.core.case.lifecycle import MESSAGE_TYPES, Advanced, Role, Route, Terms, advance, allowed, role_of
+from broker.core.catalogue.items import Item, Step
 from broker.core.ids import PartnerId
 from broker.core.message import Message, Mode
 from broker.core.problems import CATALOGUE, Refusal
@@ -409,6 +410,53 @@ def test_times_are_those_of_the_steps() -> None:
     resumed = after(SUBMITTED, ACCEPTED, by_responsible("case.paused"), by_responsible("case.resumed"))
     assert resumed.status is Status.IN_REVIEW
     assert resumed.accepted_at == hours[1]
+
+
+class TestSteps:
+    TERMS = Terms(
+        item=Item(
+            code="x",
+            name="x",
+            promised_days=5,
+            steps=(Step(code="CS", name="初审", days=2), Step(code="FH", name="复核", days=1)),
+        ),
+        promised_days=5,
+    )
+
+    def reached(self, *words: Said) -> tuple[str, int]:
+        state = after(SUBMITTED, ACCEPTED, *words, terms=self.TERMS)
+        return state.step, state.step_turn
+
+    def test_each_beginning_of_a_step_is_a_turn_of_its_own(self) -> None:
+        first: Said = (by_responsible("case.step-completed"), {"step": "CS"})
+        second: Said = (by_responsible("case.step-completed"), {"step": "FH"})
+        pause = (by_responsible("case.paused"), by_responsible("case.resumed"))
+        assert self.reached() == ("CS", 0)
+        assert self.reached(first) == ("FH", 1)
+        assert self.reached(first, first) == ("FH", 2), "sent back and done again"
+        assert self.reached(first, second, first) == ("FH", 2)
+        assert self.reached(*pause) == ("CS", 1), "with its whole limit again"
+        assert self.reached(first, second, *pause) == ("", 1), "none is under way"
+        assert self.reached((by_responsible("case.extended"), {"extra_days": 3})) == ("CS", 0)
+
+
+@pytest.mark.parametrize(
+    ("stated", "kept"),
+    [
+        (NOON + timedelta(hours=2), None),
+        (NOON - timedelta(days=1), (NOON - timedelta(days=1)).date()),
+        (NOON + timedelta(days=1), (NOON + timedelta(days=1)).date()),
+        (None, None),
+    ],
+)
+def test_the_day_that_a_decision_bears_is_kept_where_it_is_not_the_ledgers(
+    stated: datetime | None, kept: date | None
+) -> None:
+    facts: dict[str, object] = {"outcome": "granted"} | ({"decided_at": stated} if stated else {})
+    state = after(SUBMITTED, ACCEPTED, (DECIDED, facts))
+    assert state.decided_on == kept
+    assert CaseState.from_json(state.to_json()) == state
+    assert ("decided_on" in state.to_json()) is (kept is not None)
 
 
 def test_times_are_kept_in_utc_and_naive_ones_refused() -> None:

@@ -42,6 +42,25 @@ def test_a_decided_case_stands_as_it_stood_at_its_decision() -> None:
     assert not found.late
 
 
+def test_a_case_that_was_withdrawn_is_never_late_afterwards() -> None:
+    state = after(SUBMITTED, ACCEPTED, by_opening("case.withdrawn"))
+    found = outlook(state, NO_TERMS, NOON + timedelta(days=300))
+    assert found is not None
+    assert (found.late, found.left) == (False, 5)
+
+
+def test_what_falls_next_says_when_until_when_and_at_whose_side() -> None:
+    found = outlook(after(SUBMITTED, ACCEPTED), NO_TERMS, NOON)
+    assert found is not None
+    assert found.to_facts()["next"] == {
+        "kind": "decision",
+        "light": "yellow",
+        "at": "2026-03-05T16:00:00+00:00",
+        "due_on": "2026-03-09",
+        "late": "430423",
+    }
+
+
 def test_minutes_count_as_minutes_and_an_unpublished_year_says_so() -> None:
     state = after(SUBMITTED, by_responsible("case.accepted"), terms=Terms(minutes=30.0))
     found = outlook(state, Terms(minutes=30.0), NOON + timedelta(hours=1, minutes=20))

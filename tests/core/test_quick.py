@@ -10,7 +10,7 @@ from dataclasses import FrozenInstanceError, dataclass, field, fields, replace
 import pytest
 
 from broker.core.message import Message, make_message
-from broker.core.quick import quick
+from broker.core.quick import evolver, quick, teller
 from broker.core.receipts import Receipt, make_receipt
 from broker.core.records import (
     NewRecord,
@@ -111,3 +111,39 @@ class Plain:
 def test_a_class_of_which_more_is_to_be_done_is_refused(kind: type) -> None:
     with pytest.raises(TypeError):
         quick(kind)
+
+
+def test_an_evolved_one_has_the_changes_and_everything_else_of_the_old_one() -> None:
+    evolve = evolver(Point)
+    old = Point(1, 2, label="a", unit="km")
+    for changes in ({}, {"y": 3}, {"label": "b", "x": 5}, {"x": 5, "label": "b"}, {"y": 4}):
+        made = evolve(old, changes)
+        assert made == replace(old, **changes)
+        assert type(made) is Point
+        with pytest.raises(FrozenInstanceError):
+            made.x = 9  # type: ignore[misc]
+    assert old == Point(1, 2, label="a", unit="km")
+
+
+def test_what_is_no_field_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError, match="colour"):
+        evolver(Point)(Point(1, label="a"), {"colour": "red"})
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    of: int
+    unit: str = "metre"
+    exact: bool = True
+
+
+def test_what_is_as_by_default_is_not_told() -> None:
+    tell = teller(Length)
+    assert tell(Length(1)) == {"of": 1}
+    assert tell(Length(1, "".join(["me", "tre"]))) == {"of": 1}, "equal is enough"
+    assert list(tell(Length(1, "mile", exact=False)).items()) == [
+        ("of", 1),
+        ("unit", "mile"),
+        ("exact", False),
+    ]
+    assert teller(Length, always=("unit",))(Length(1)) == {"of": 1, "unit": "metre"}

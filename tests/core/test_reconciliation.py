@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.core.codes import names_a_citizen
 from broker.core.documents import DocumentInvalid
 from broker.core.evaluation.reconciliation import (
     COLUMNS,
@@ -15,7 +16,6 @@ from broker.core.evaluation.reconciliation import (
     Entry,
     ReconciliationList,
     month_of,
-    names_a_citizen,
     read_list,
 )
 

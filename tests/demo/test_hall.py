@@ -158,3 +158,28 @@ def test_a_part_is_filed_beside_the_case_that_it_is_a_part_of(tmp_path: Path) ->
     assert [row.stage for row in read_cases(tmp_path / "ledger.db")] == ["submitted", "supplemented"]
     stranger = an_event("case.urged", subject="451300/LB9-0001~chusheng")
     assert isinstance(hall.take(stranger, webhook_id="x_m-2", attempt=1), Rejection)
+
+
+@pytest.mark.parametrize("answers", [("case.decided", "case.result-issued"), ("case.refused",)])
+def test_an_authority_s_answer_is_filed_with_its_part_and_nothing_is_said_on_it(
+    tmp_path: Path, answers: tuple[str, ...]
+) -> None:
+    hall = a_hall(a_ledger(tmp_path), "451300")
+    case = f"451300/{hall.open_case(a_wish())}"
+    for type_ in answers:
+        answer = an_event(type_, source="/partners/430400-weijian", subject=f"{case}~chusheng")
+        assert isinstance(hall.take(answer, webhook_id=f"w-{type_}", attempt=1), Taken)
+    (whole, part) = read_cases(tmp_path / "ledger.db")
+    assert (whole.stage, part.stage) == ("submitted", answers[-1].rpartition(".")[2].removeprefix("result-"))
+    assert [sent.type for sent in read_sent(tmp_path / "ledger.db")] == ["case.submitted"]
+
+
+def test_a_special_procedure_of_an_authority_is_filed_with_its_part(tmp_path: Path) -> None:
+    hall = a_hall(a_ledger(tmp_path), "451300")
+    case = f"451300/{hall.open_case(a_wish())}"
+    stages = []
+    for type_ in ("case.paused", "case.resumed", "case.extended"):
+        word = an_event(type_, source="/partners/430400-weijian", subject=f"{case}~chusheng")
+        assert isinstance(hall.take(word, webhook_id=f"w-{type_}", attempt=1), Taken)
+        stages.append(read_cases(tmp_path / "ledger.db")[-1].stage)
+    assert stages == ["paused", "accepted", "accepted"]

@@ -10,6 +10,7 @@ import pytest
 
 from broker.core import clock
 from broker.core.calendar import STATUTORY
+from broker.core.case.guards import agent_unauthorised
 from broker.core.case.transitions import TRANSITIONS
 from broker.core.clocks.deadlines import Light
 from broker.core.clocks.limits import Kind
@@ -81,9 +82,20 @@ def test_both_languages_tell_the_same() -> None:
 
 @BOTH
 def test_what_nobody_has_read_in_the_original_is_marked_to_be_checked(page: str) -> None:
-    for notice in ("2019〕51号", "2020〕53号"):
-        assert re.findall(f"{notice}(.?)", page)
-        assert set(re.findall(f"{notice}(.?)", page)) == {"※"}
-    page = "".join(line for line in page.splitlines() if "个人信息保护法" not in line)
-    for article in ("第一百六十五条", "第五十七条", "第五十八条", "第五十九条", "Civil Code 165", "Law 58"):
-        assert set(re.findall(f"{article}(.?)", page)) <= {"※"}
+    assert set(re.findall(r"(?:行政许可法第五十七条|行政许可法 57)(.)", page)) == {"※"}
+    assert set(re.findall(r"\*\*(?:not counted|当日不计)\*\*(.)", page)) == {"※"}
+    rows = re.findall(r"^\|[^|]*※[^|]*\|[^|]*\|([^|]*)\|$", page, re.MULTILINE)
+    assert rows
+    assert all(each.strip() not in ("", "–", "-") for each in rows), (
+        "what is marked says what is to be checked"
+    )
+
+
+def test_what_a_refusal_names_the_page_names_too() -> None:
+    refusal = agent_unauthorised({"agent": True, "acting": None, "sealed": None})
+    assert refusal is not None
+    named = {rule.law for rule in TRANSITIONS} | {refusal.law}
+    texts = {text.removeprefix("行政许可法") for law in named if law for text in law.split("、")}
+    assert len(texts) > 8
+    assert [text for text in texts if text not in CHINESE] == []
+    assert [text for text in texts if text.startswith("国办发") and text not in ENGLISH] == []

@@ -22,8 +22,8 @@ import pytest_asyncio
 from aiohttp import web
 from typer.testing import CliRunner, Result
 
-from broker.commands import desk as desk_commands
-from broker.commands import partner as partner_commands
+from broker.commands.desk import desk as desk_commands
+from broker.commands.partners import partner as partner_commands
 from broker.core.ids import CaseId, MessageId, PartnerId, Party
 from broker.core.operating.desk import Dossier
 from broker.store import attempts, desk, line_status

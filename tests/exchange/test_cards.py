@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -11,10 +12,10 @@ import pytest_asyncio
 
 from broker.core.calendar import STATUTORY
 from broker.core.case.lifecycle import Status
-from broker.core.case.terms import NO_TERMS
+from broker.core.case.terms import NO_TERMS, terms_of_case
 from broker.core.clocks.cards import NOTICE_DEADLINE
 from broker.core.clocks.deadlines import deadlines
-from broker.core.ids import BROKER, PartnerId
+from broker.core.ids import BROKER, CaseId, PartnerId, part_case
 from broker.core.message import from_record
 from broker.core.records import Position, Record
 from broker.errors import Corrupt
@@ -24,6 +25,8 @@ from broker.store import cases
 from broker.supervision.cards import card_records
 from broker.telemetry import METRICS
 from tests.core.test_deadlines import ITEM, accepted, state
+from tests.exchange.bundle_world import BORN, DIRECTORY, LEAD, LOAD, ROADS
+from tests.exchange.bundle_world import World as Whole
 from tests.exchange.fakes import CODEC
 from tests.supervision.card_world import CASE, A, B, World
 
@@ -143,6 +146,57 @@ async def test_a_repeat_in_other_bytes_is_no_second_card(world: World) -> None:
     await world.judge()
     assert [world.told(side) for side in BOTH] == [["decision yellow 0"]] * 2
     assert len(await world.cards()) == 1
+
+
+def _red_for_acceptance(world: Whole, case: CaseId) -> None:
+    """Supervision writes it, to both sides."""
+    state = world.cases[case]
+    terms = terms_of_case(state, DIRECTORY)
+    (_, red) = deadlines(state, terms.item, terms.calendar)
+    for each in card_records(CODEC, state, red, ledger_partitions=1):
+        world.put(replace(each, partition=None))
+    world.judge()
+
+
+class TestBundles:
+    def test_the_lead_owes_no_acceptance_and_the_whole_counts_as_accepted_with_its_first_part(self) -> None:
+        world = Whole()
+        world.apply_newborn()
+        world.judge()
+        terms = terms_of_case(world.cases[BORN], DIRECTORY)
+        assert deadlines(world.cases[BORN], terms.item, terms.calendar) == ()
+        _red_for_acceptance(world, part_case(BORN, "chusheng"))
+        part, whole = world.cases[part_case(BORN, "chusheng")], world.cases[BORN]
+        assert part.clock is not None
+        assert whole.clock is not None
+        assert (part.deemed, whole.deemed, whole.cards) == (True, True, ())
+        assert (whole.clock.started_at, whole.clock.days) == (part.clock.started_at, 7)
+        assert [each.kind for each in deadlines(whole, terms.item, terms.calendar)] == [
+            "decision",
+            "decision",
+        ]
+        assert [each.late for each in deadlines(whole, terms.item, terms.calendar)] == [LEAD, LEAD]
+
+    def test_of_a_joint_case_the_whole_waits_for_the_leads_own_acceptance(self) -> None:
+        world = Whole()
+        world.apply_transport()
+        world.judge()
+        terms = terms_of_case(world.cases[LOAD], DIRECTORY)
+        cards = deadlines(world.cases[LOAD], terms.item, terms.calendar)
+        assert [(each.kind, each.late) for each in cards] == [("acceptance", ROADS)] * 2
+        _red_for_acceptance(world, LOAD)
+        assert world.cases[LOAD].deemed
+
+    def test_what_was_accepted_before_keeps_its_clock(self) -> None:
+        world = Whole()
+        world.apply_newborn()
+        world.judge()
+        world.decide("chusheng")
+        before = world.cases[BORN].clock
+        assert before is not None
+        _red_for_acceptance(world, part_case(BORN, "luohu"))
+        assert world.cases[part_case(BORN, "luohu")].deemed
+        assert (world.cases[BORN].clock, world.cases[BORN].deemed) == (before, False)
 
 
 def _record(of: bytes = b"") -> Record:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from broker.core.case.case_state import Status
@@ -84,3 +85,41 @@ async def test_the_same_complaint_again_is_brought_once(world: World) -> None:
     copies = [each for each in world.ledger.records[LEDGER, 0] if from_record(each).part_of is not None]
     assert len(copies) == 1
     assert len(world.ledger.outbox(B)) == 2
+
+
+STRANGER = CaseId("350200/12345-78")
+
+
+def by_a_stranger(about: CaseId) -> Message:
+    """A third city complains about a case that it is no party to."""
+    plain = complaint(about)
+    return replace(plain, id=MessageId("q-3"), source=Party("350200"), case=STRANGER)
+
+
+@pytest.mark.parametrize(("about", "answers"), [(CASE, B), (CaseId(f"{B}/never-opened"), B)])
+async def test_who_is_no_party_is_not_told_whether_there_is_such_a_case(
+    world: World, about: CaseId, answers: str
+) -> None:
+    """Nothing comes back; somebody is to answer, by the same clock."""
+    world.ledger.put(message("m-1"))
+    world.ledger.put(by_a_stranger(about))
+    async with world.at_work():
+        await world.caught_up()
+    assert world.ledger.outbox("350200") == []
+    heard = from_record(world.ledger.outbox(answers)[-1])
+    assert (heard.type, heard.case, heard.source) == ("complaint.filed", STRANGER, Party("350200"))
+    state = await world.store.read(cases.case_state, STRANGER)
+    assert state is not None
+    assert (state.status, state.responsible, state.about) == (Status.FILED, answers, about)
+    assert state.answer_by is not None
+    first = await world.store.read(messages.message, Party("350200"), MessageId("q-3"))
+    assert first is not None
+    assert (first.verdict, first.code) == ("recorded", None)
+
+
+async def test_a_number_of_a_place_that_is_no_partner_goes_back(world: World) -> None:
+    world.ledger.put(complaint(CaseId("999999/1")))
+    async with world.at_work():
+        await world.caught_up()
+    (notice,) = world.ledger.outbox(A)
+    assert CODEC.decode(from_record(notice).value).datum["code"] == "case-unknown"

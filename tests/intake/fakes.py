@@ -105,6 +105,7 @@ class FakeView:
     loads: int = 0
     asked: asyncio.Event | None = None
     on_catching_up: Mapping[CaseId, CaseState] = field(default_factory=dict)
+    directories: dict[str, Directory] = field(default_factory=dict)
 
     async def load(self, cases: Collection[CaseId], names: Collection[Name]) -> Loaded:
         await asyncio.sleep(0)
@@ -131,6 +132,9 @@ class FakeView:
 
     async def timeline(self, case: CaseId) -> Sequence[MessageRow]:
         return [found.row for found in self.rows.values() if found.row.case_id == case]
+
+    async def directory(self, version: str) -> Directory | None:
+        return self.directories.get(version)
 
 
 class FakeKeys:

@@ -83,3 +83,52 @@ def test_an_array_must_be_one(text: bytes) -> None:
 def test_a_key_twice_within_an_element_is_refused() -> None:
     with pytest.raises(NotStrict):
         read_array(b'[{"a":1},{"a":1,"a":2}]')
+
+
+FLAT = st.dictionaries(
+    st.text('ab{}[]",:\\ 中', max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text('ab{}[]",:\\ 中', max_size=6),
+    max_size=4,
+)
+
+
+@given(st.lists(FLAT, max_size=6), st.sampled_from([",", " ,\n"]), st.booleans())
+def test_flat_objects_are_cut_at_their_own_braces(
+    objects: list[object], between: str, ascii_only: bool
+) -> None:
+    parts = [json.dumps(each, ensure_ascii=ascii_only) for each in objects]
+    body = f"[{between.join(parts)}]".encode()
+    found = read_array(body)
+    assert [body[start:end].decode() for _, start, end in found] == parts
+    assert [value for value, _, _ in found] == objects
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"a":1,"a":1},{"b":2}]',
+        '[{"a":1},{"b":"x","b":"y"}]',
+        '[{"a":{},"a":1}]',
+        '[{"a":{"k":"v"},"a":1,"b":2}]',
+        '[{"a":[{},{"x":1}],"a":1},{"b":2}]',
+        '[{"a":"{","a":"}"}]',
+        '[{"a":"}","a":"{"},{"a":"}"}]',
+        '[{"a":[],"a":[]}]',
+        '[{"a":1},{"b":18446744073709551616}]',
+    ],
+)
+def test_no_element_hides_a_member_that_the_reader_dropped(text: str) -> None:
+    with pytest.raises(NotStrict):
+        read_array(text.encode())
+
+
+def test_an_array_is_held_to_its_depth() -> None:
+    assert len(read_array(b'[{"a":1}]', depth=2)) == 1
+    with pytest.raises(NotStrict, match="levels"):
+        read_array(b'[{"a":1}]', depth=1)
+    with pytest.raises(NotStrict, match="levels"):
+        read_array(b'[{"a":[1]}]', depth=2)

@@ -23,9 +23,10 @@ class Falling(Sheet):
         running = self.promise is not None and self.promise.paused_at is None
         running = running and (waiting or self.status in ("accepted", "in_review"))
         clock = running and self.promise is not None and turn == self.promise.turn
-        if kind == "step":  # each light once for a step, however often the clock is set
-            seen = any(card.startswith(f"step:{step}/{light}/") for card in self.cards)
-            return clock and step == self.step != "" and not seen
+        if self.by_broker and kind in ("acceptance", "step", "issue"):
+            return False  # the authorities of its parts owe that, nobody owes it on the whole
+        if kind == "step":  # each light once each time that a step is begun, however often the clock is set
+            return running and turn == self.begun_again and step == self.step != ""
         runs = {
             "acceptance": waiting and self.promise is None and turn == self.supplements,
             "supplement": self.status == "supplement_requested" and turn == self.supplements,
@@ -65,7 +66,7 @@ class Falling(Sheet):
         turn = self.promise.turn if self.promise else 0
         kinds = [("acceptance", self.supplements), ("supplement", self.supplements), ("decision", turn)]
         kinds += [("issue", 0), ("rectification", 0), ("complaint", 0)]
-        return [(kind, "", each) for kind, each in kinds] + [("step", self.step, turn)]
+        return [(kind, "", each) for kind, each in kinds] + [("step", self.step, self.begun_again)]
 
     def _falls(self, kind: str, light: str) -> datetime | None:
         thing = self.thing or Thing(days=0)

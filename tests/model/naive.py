@@ -12,7 +12,7 @@ from typing import cast
 
 from tests.model.days import after, day_of
 from tests.model.falling import Falling
-from tests.model.place import CLOSED, COMPLAINT_DAYS, TOWN
+from tests.model.place import CLOSED, COMPLAINT_DAYS, TOWN, TREASURY
 from tests.model.sheet import Word
 
 BEFORE_DECISION = ("submitted", "supplement_requested", "supplemented", "accepted", "in_review", "paused")
@@ -107,6 +107,20 @@ class Case(Falling):
             why.add("transition-illegal")  # it has accepted by law: it can refuse or ask nothing any more
         return why
 
+    def open_to(self, role: str) -> set[str]:
+        """What this side may say now: against which nothing could be held but what it says."""
+        source = {"opening": self.opening, "responsible": self.responsible, "treasury": TREASURY}[role]
+        words = {
+            kind: Word(id="", type=kind, source=source, to="", case=self.id, at=self.opened_at, facts={})
+            for kind in (*OF_THE_OPENING, *OF_THE_RESPONSIBLE)
+        }
+        may = {kind for kind, word in words.items() if not self._who(word, role) | self._when(word)}
+        if self.promise is not None and self.promise.extended >= (15 if self.mode == "joint" else 10):
+            may.discard("case.extended")
+        if self.fee == "requested":
+            may.discard("case.result-issued")
+        return may
+
     def takes(self, kind: str) -> bool:
         """Whether a case that stands where this one does takes such a word."""
         return kind in TALK or self.status in TAKEN_IN.get(kind, ())
@@ -161,7 +175,7 @@ class Case(Falling):
             assert self.promise is not None
             self.promise.resume(at)
             if self.step:
-                self.step_since = at
+                self.step_since, self.begun_again = at, self.begun_again + 1
         elif kind == "case.extended":
             assert self.promise is not None
             self.promise.extend(cast("int", facts["extra_days"]))
@@ -200,7 +214,10 @@ class Case(Falling):
         if step not in codes:
             return
         place = codes.index(step) + 1
-        self.step, self.step_since = (codes[place], at) if place < len(codes) else ("", None)
+        if place < len(codes):
+            self.step, self.step_since, self.begun_again = codes[place], at, self.begun_again + 1
+        else:
+            self.step, self.step_since = "", None
 
 
 def complaint_due(word: Word) -> date:

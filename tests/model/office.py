@@ -18,10 +18,8 @@ from tests.model.wholes import Bundle, Part, Wholes
 OPENS = ("case.submitted", "complaint.filed")
 ROAD = ("receipt", "notice", "operator", "directory")
 SAID_BY_PARTNERS = {*OPENS, *OF_THE_OPENING, *OF_THE_RESPONSIBLE}
-JOINED = (
-    *("case.accepted", "case.step-completed", "case.decided", "case.result-issued", "case.refused"),
-    "case.withdrawn",
-)
+TOLD_BY_THE_WHOLE = ("case.accepted", "case.step-completed")
+"""How far an authority is with its part, the hall hears of the whole; its answers it gets itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +107,8 @@ class Office(Wholes):
             about = word.facts.get("about_case")
             if not about:
                 return {"complaint-unaddressed"}
-            return set() if about in self.cases else {"case-unknown"}
+            nobody = not self._who_answers(word)
+            return {"case-unknown"} if nobody else set()
         why = set()
         if word.to in (word.source, BROKER):
             why.add("party-not-involved")
@@ -126,8 +125,9 @@ class Office(Wholes):
 
     def _open(self, word: Word) -> list[str]:
         if word.type == "complaint.filed" and word.to == BROKER:
-            about = self.cases[str(word.facts["about_case"])]
-            self.queue.append(replace(word, id=f"~{word.id}", to=about.responsible, item=about.item or None))
+            about = self.cases.get(str(word.facts["about_case"]))
+            item = (about.item or None) if about else None
+            self.queue.append(replace(word, id=f"~{word.id}", to=self._who_answers(word), item=item))
             return []
         case = Case(
             id=word.case,
@@ -147,6 +147,17 @@ class Office(Wholes):
         if case.id in self.bundles and case.by_broker:
             self._open_parts(case, word)
         return [word.to]
+
+    def _who_answers(self, word: Word) -> str:
+        """Of a complaint by the one door: whoever has the case, or whoever would have opened one of that number.
+
+        One of its own numbers the sender knows itself: of that it is told when there is none.
+        """
+        about = str(word.facts["about_case"])
+        if about in self.cases:
+            return self.cases[about].responsible
+        place = about.partition("/")[0]
+        return place if place in PARTNERS and place != word.source else ""
 
     def _begin_whole(self, word: Word, case: Case) -> None:
         whole = WHOLES[str(word.item)]
@@ -186,7 +197,7 @@ class Office(Wholes):
             if part.status == "withdrawn":  # the record that says so may still be on its way
                 case.hear(word)
                 return told
-            if word.source == case.responsible and word.type in JOINED:
+            if word.source == case.responsible and word.type in TOLD_BY_THE_WHOLE:
                 told = []
             case.hear(word)
             self._part_heard(part, word)
@@ -237,4 +248,14 @@ class Office(Wholes):
         if case is None or not case.may_be_carded(kind, step, light, turn):
             return []
         case.carded(kind, step, light, turn, word.at)
+        whole = self.cases.get(word.case.partition("~")[0])
+        if case.deemed and whole is not None and whole is not case and whole.by_broker:
+            self._counts_with_its_part(whole, case)
         return [word.to] if word.to in PARTNERS else []
+
+    @staticmethod
+    def _counts_with_its_part(whole: Case, part: Case) -> None:
+        """The first part that is accepted is the acceptance of the whole, also where it only counts as accepted."""
+        if whole.promise is None and whole.status == "submitted" and part.promise is not None:
+            whole.deemed = True
+            whole.start(part.promise.started_at, part.promise.started_on, None)

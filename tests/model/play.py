@@ -11,6 +11,7 @@ from typing import Final
 from broker.core import clock as clocks
 from broker.core.calendar import Calendar
 from broker.core.case.case_state import CaseState
+from broker.core.case.lifecycle import Role, allowed
 from broker.core.case.terms import Terms, terms_of_case
 from broker.core.catalogue.items import Item
 from broker.core.clocks.deadlines import Deadline, Kind, Light, deadlines, key_of, next_deadline, stands
@@ -49,6 +50,9 @@ class Play:
     written: set[tuple[str, str]] = field(default_factory=set)
     seen: Counter[str] = field(default_factory=Counter)
     """Where the walk has been: statuses, cards, codes."""
+    coming: dict[str, set[str]] = field(default_factory=dict)
+    over: set[tuple[str, str]] = field(default_factory=set)
+    """Cards that were to come and did not: what supervision wrote of them is void, and they must never come again."""
 
     def __post_init__(self) -> None:
         self.road.size = self.size
@@ -149,6 +153,7 @@ class Play:
         for identity, state in real.items():
             self._agree_on_case(state, naive[identity])
             parts = self.office.bundles.get(identity)
+            self._agree_on_what_may_be_said(state, naive[identity])
             if parts is not None and state.bundle is not None:
                 here = {each.name: each.status.value for each in state.bundle.parts}
                 there = {each.name: each.status for each in parts.parts}
@@ -159,6 +164,16 @@ class Play:
             why = has_no_way_on(state, real, terms_of(state), self.now)
             if why is not None:
                 raise Disagreement(f"{state.case} is {state.status} and {why}")
+
+    def _agree_on_what_may_be_said(self, state: CaseState, case: Case) -> None:
+        parts = self.office.bundles.get(state.case)
+        for role in (Role.OPENING, Role.RESPONSIBLE, Role.TREASURY):
+            there = case.open_to(role)
+            if parts is not None and parts.answers == "lead" and not parts.ended:
+                there.discard("case.decided")
+            if set(allowed(state, role)) != there:
+                differ = sorted(there.symmetric_difference(allowed(state, role)))
+                raise Disagreement(f"{state.case}: {role} may say otherwise: {differ}")
 
     def _agree_on_case(self, state: CaseState, case: Case) -> None:
         terms = terms_of(state)
@@ -178,12 +193,18 @@ class Play:
             raise Disagreement(
                 f"{state.case}: cards {coming - expected} too much, {expected - coming} too little"
             )
+        keys = {key for key, _ in coming}
+        self.over |= {(state.case, key) for key in self.coming.get(state.case, set()) - keys - {*state.cards}}
+        self.coming[state.case] = keys
+        again = {key for key in keys if (state.case, key) in self.over}
+        if again:
+            raise Disagreement(f"{state.case}: void cards are to come again: {again}")
         first = next_deadline(state, terms.item, terms.calendar)
         if (first.falls_at if first else None) != min((at for _, at in coming), default=None):
             raise Disagreement(f"{state.case}: the next card is {first}")
         for kind in Kind:
             for step in {"", state.step}:
-                for turn in {0, state.supplements, state.clock.turn if state.clock else 0}:
+                for turn in {0, state.supplements, state.clock.turn if state.clock else 0, case.begun_again}:
                     for light in Light:
                         may = stands(state, kind, step, light, turn)
                         if may != case.may_be_carded(kind, step, light, turn):

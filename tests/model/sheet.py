@@ -64,6 +64,8 @@ class Sheet:
     promise: Promise | None = None
     step: str = ""
     step_since: datetime | None = None
+    begun_again: int = 0
+    """How often a step was begun after the first one."""
     courier: str | None = None
     rated_at: datetime | None = None
     answer_by: date | None = None

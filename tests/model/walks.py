@@ -183,13 +183,16 @@ class Chance:
         facts = good(type_, None, at)
         if rng.random() < 0.5:
             facts = hostile(type_, facts, at, rng)
+        to = self._responsible
         if type_ == "case.submitted":
             facts = facts | self._route()
+        elif rng.random() < 0.3:  # by the one door, about what may be no case
+            to, facts = BROKER, facts | {"about_case": rng.choice([FOREIGN, OTHER])}
         return Word(
             id=self._id(),
             type=type_,
             source=HALL,
-            to=self._responsible,
+            to=to,
             case=ONE,
             at=at,
             facts=facts,
@@ -246,7 +249,9 @@ class Chance:
         if type_ == "complaint.filed" and rng.random() < 0.6:
             word = replace(word, source=HALL, case=OTHER, to=rng.choice([TOWN, BROKER]))
             if word.to == BROKER and rng.random() < 0.6:
-                word = replace(word, facts={**facts, "about_case": rng.choice([ONE, OTHER, *office.cases])})
+                word = replace(
+                    word, facts={**facts, "about_case": rng.choice([ONE, OTHER, FOREIGN, *office.cases])}
+                )
         return self._opened_again(word) if type_ in OPENS else word
 
     def _opened_again(self, word: Word) -> Word:
@@ -263,7 +268,8 @@ class Chance:
     def _card(self, case: Case) -> Card:
         rng = self._rng
         kind = rng.choice(KINDS)
-        turn = case.promise.turn if case.promise and kind in ("decision", "step") else case.supplements
+        turn = case.promise.turn if case.promise and kind == "decision" else case.supplements
+        turn = case.begun_again if kind == "step" else turn
         return Card(
             case=case.id,
             kind=kind,

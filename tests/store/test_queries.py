@@ -130,7 +130,7 @@ async def test_what_is_asked_often_reads_by_key_and_never_a_whole_table(store: S
 
     def ask_all(connection: Connection) -> None:
         ledger_view.load(connection, [CaseId("451300/1")], [name])
-        settle(connection, [outcome("0-1")], Tallies())
+        settle(connection, [outcome("0-1")], {}, Tallies())
         messages.settled(connection, [name])
         messages.message(connection, *name)
         messages.unsettled(connection, HENGSHAN)

@@ -18,7 +18,7 @@ from broker.errors import NotDurable
 from broker.log.topics import LEDGER
 from broker.store import deadlines as rows
 from broker.supervision.deadlines import AGAIN_S, Look
-from tests.supervision.card_world import CASE, A, B, World, documents
+from tests.supervision.card_world import CASE, MONDAY, A, B, World, documents
 
 BOTH = [A, B]
 IN_SECONDS = documents(days=0, extra="instant=true\nminutes=0.5")
@@ -168,10 +168,36 @@ async def test_while_paused_nothing_falls_and_afterwards_with_what_was_left(step
     assert await stepped.worker().look() == Look()
     stepped.say("case.resumed", B)
     await stepped.judge()
-    assert await stepped.worker().look() == Look(), "the step began anew, and had its yellow card"
+    assert await stepped.worker().look() == Look(), "the step began anew, with its whole limit"
     stepped.at(day=24, hour=0)  # Mo 23 was the step's last day
     await stepped.issue()
-    assert stepped.told(B)[1:] == ["step red 2"]
+    assert stepped.told(B)[1:] == ["step yellow 1", "step red 1"]
+
+
+async def test_a_step_that_is_entered_again_has_its_own_cards_and_what_was_void_is_never_written_again(
+    stepped: World,
+) -> None:
+    await accepted_case(stepped)
+    stepped.say("case.step-completed", B, step="CS", completed_at=MONDAY, step_name="初审")
+    await stepped.judge()
+    stepped.at(day=4, hour=0)  # Tu 3 was the last day of FH
+    stepped.say("case.step-completed", B, step="FH", completed_at=MONDAY, step_name="复核")
+    assert await stepped.worker().look() == Look(cases=1, cards=2), "the view is behind"
+    await stepped.judge()
+    assert stepped.told(B) == []
+    stepped.say("case.step-completed", B, step="CS", completed_at=MONDAY, step_name="初审")
+    await stepped.judge()  # and FH once more, at the same turn of the clock
+    stepped.at(day=6, hour=0)  # Th 5 was its last day
+    await stepped.issue()
+    assert stepped.told(B) == ["step yellow 2", "decision yellow 0", "step red 2"]
+    running = (await stepped.state()).clock
+    assert running is not None
+    assert running.turn == 0
+    written = stepped.written()
+    for _ in range(3):
+        stepped.ledger.now += timedelta(seconds=AGAIN_S)
+        await stepped.issue()  # by a worker that knows nothing of the one before
+    assert stepped.written() == written
 
 
 async def test_a_case_ends_under_the_limits_that_it_began_under(world: World) -> None:

@@ -7,21 +7,37 @@ the days that partners state (``accepted_on``) are theirs, and never later than 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final, cast
 
 from broker.core import clock
-from broker.core.case.case_state import Rating
-from broker.core.case.guards import Facts, Said
+from broker.core.case.case_state import CaseState, Rating
+from broker.core.case.guards import Facts
 from broker.core.case.terms import Terms
 from broker.core.ids import CaseId
 from broker.core.message import Message
+from broker.core.quick import quick
 from broker.core.times import china_day
 
 Changes = dict[str, object]
 
 MOST_DAYS: Final = 1000
 """Working days of the longest promise that a schema or an item of the directory can state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One message on one case: what effects are given. ``now``: the ledger's time of its record."""
+
+    state: CaseState
+    message: Message
+    facts: Facts
+    terms: Terms
+    now: datetime
+
+
+make_said: Final = quick(Said)
 Effect = Callable[[Said], Changes]
 
 
@@ -69,7 +85,7 @@ def _supplemented(said: Said) -> Changes:
 
 
 def _accepted(said: Said) -> Changes:
-    state, _, facts, terms, now = said
+    state, facts, now = said.state, said.facts, said.now
     changes: Changes = {"accepted_at": now, "supplement_by": None}
     number = facts.get("responsible_number")
     if number is not None:
@@ -79,7 +95,7 @@ def _accepted(said: Said) -> Changes:
         stated = cast("date | None", facts.get("accepted_on"))
         if stated is not None and stated < on:
             on = max(stated, china_day(state.opened_at))
-        changes.update(started(now, on, facts, terms))
+        changes |= started(now, on, facts, said.terms)
     return changes
 
 
@@ -93,7 +109,7 @@ def _step_completed(said: Said) -> Changes:
     following = item.step_after(str(done or said.state.step))
     if following is None:
         return {"step": "", "step_since": None}
-    return {"step": following.code, "step_since": said.now}
+    return {"step": following.code, **_step_begun(said)}
 
 
 def _paused(said: Said) -> Changes:
@@ -101,12 +117,18 @@ def _paused(said: Said) -> Changes:
 
 
 def _resumed(said: Said) -> Changes:
-    if said.state.clock is None:
+    paused = said.state.clock
+    if paused is None:
         return {}
-    changes: Changes = {"clock": clock.resume(said.state.clock, said.now, said.terms.calendar)}
+    changes: Changes = {"clock": clock.resume(paused, said.now, said.terms.calendar)}
     if said.state.step:
-        changes["step_since"] = said.now
+        changes |= _step_begun(said)
     return changes
+
+
+def _step_begun(said: Said) -> Changes:
+    """A step begins, or begins anew: with its whole limit, and with cards of its own."""
+    return {"step_since": said.now, "step_turn": said.state.step_turn + 1}
 
 
 def _extended(said: Said) -> Changes:
@@ -120,6 +142,9 @@ def _decided(said: Said) -> Changes:
     changes: Changes = {"decided_at": said.now, "step": "", "step_since": None}
     if "outcome" in said.facts:
         changes["granted"] = said.facts["outcome"] == "granted"
+    stated = said.facts.get("decided_at")
+    if isinstance(stated, datetime) and (day := china_day(stated)) != china_day(said.now):
+        changes["decided_on"] = day
     return changes
 
 

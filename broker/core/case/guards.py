@@ -1,21 +1,19 @@
 """What a message must also satisfy, beyond the table: what it says, in which mode, after which facts.
 
 Each guard answers None, or why not: a code of the catalogue and a sentence. A fact that was not read (an
-older schema, a message judged by its headers alone) is not held against anybody.
+older schema, a message judged by its headers alone) is not held against anybody; so what a guard says without any
+facts, it says of the state alone, whatever the message (:func:`bars`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 from broker.core.bundle import bundles
 from broker.core.case.case_state import CaseState, Fee
-from broker.core.case.terms import Terms
-from broker.core.ids import Party
-from broker.core.message import Message, Mode
+from broker.core.message import Mode
 
 Facts = Mapping[str, object]
 """The clear fields of a message's value, as Avro's types: never what is sealed."""
@@ -37,17 +35,7 @@ class Objection:
     law: str | None = None
 
 
-class Said(NamedTuple):
-    """One message on one case: what guards and effects are given. ``now``: the ledger's time of its record."""
-
-    state: CaseState
-    message: Message
-    facts: Facts
-    terms: Terms
-    now: datetime
-
-
-Guard = Callable[[Said], Objection | None]
+Guard = Callable[[CaseState, Facts], Objection | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +62,11 @@ def agent_unauthorised(facts: Facts) -> Objection | None:
     if isinstance(papers, Mapping) and papers.get("agent", papers.get("ciphertext")) is not None:
         return None
     detail = "somebody acts for the applicant (agent); neither acting nor the papers say on what authority"
-    return Objection("agent-unauthorised", detail, "民法典第一百六十五条")
+    return Objection("agent-unauthorised", detail, "行政许可法第二十九条、民法典第一百六十五条")
 
 
-def _in_time_to_accept(said: Said) -> Objection | None:
-    if said.state.deemed:
+def _in_time_to_accept(state: CaseState, _: Facts) -> Objection | None:
+    if state.deemed:
         detail = (
             "nothing was said in time: the case counts as accepted since its receipt, and is to be decided"
         )
@@ -86,71 +74,67 @@ def _in_time_to_accept(said: Said) -> Objection | None:
     return None
 
 
-def _extension_within_the_law(said: Said) -> Objection | None:
-    extra = said.facts.get("extra_days")
-    most = JOINT_EXTENSION_DAYS if said.state.mode == Mode.JOINT else EXTENSION_DAYS
-    before = said.state.clock.extended if said.state.clock else 0
+def _extension_within_the_law(state: CaseState, facts: Facts) -> Objection | None:
+    extra = facts.get("extra_days", 1)
+    most = JOINT_EXTENSION_DAYS if state.mode == Mode.JOINT else EXTENSION_DAYS
+    before = state.clock.extended if state.clock else 0
     if isinstance(extra, int) and not 0 < extra <= most - before:
         detail = f"{before} + {extra} working days of extension: expected 1 to {most} in all, with approval"
         return Objection("extension-too-long", detail)
     return None
 
 
-def _parts_have_ended(said: Said) -> Objection | None:
-    if said.state.bundle is None or said.state.bundle.answer != "lead":
+def _parts_have_ended(state: CaseState, facts: Facts) -> Objection | None:
+    if state.bundle is None or state.bundle.answer != "lead":
         return None
-    still = bundles.under_way(said.state.bundle)
+    still = bundles.under_way(state.bundle)
     if still:
         return Objection("parts-open", f"parts of the case have not ended: {', '.join(still)}")
-    if said.facts.get("outcome") == "granted" and not bundles.answer(said.state.bundle)[0]:
+    if facts.get("outcome") == "granted" and not bundles.answer(state.bundle)[0]:
         return Objection("parts-open", "a part of the case was not granted: the whole cannot be")
     return None
 
 
-def _broker_joins(said: Said) -> Objection | None:
-    bundle, lead = said.state.bundle, said.state.responsible
-    if bundle is not None and bundle.answer == "broker" and said.message.source == Party(lead):
-        detail = f"the broker joins the answers of this bundle's parts; {lead} does not say it"
+def _broker_joins(state: CaseState, _: Facts) -> Objection | None:
+    if state.bundle is not None and state.bundle.answer == "broker":
+        detail = f"the broker joins the answers of this bundle's parts; {state.responsible} does not say it"
         return Objection("transition-illegal", detail)
     return None
 
 
-def _fee_is_paid(said: Said) -> Objection | None:
-    if said.state.fee is Fee.REQUESTED:
+def _fee_is_paid(state: CaseState, _: Facts) -> Objection | None:
+    if state.fee is Fee.REQUESTED:
         return Objection(
-            "fee-unpaid", f"the fee of notice {said.state.fee_notice or said.state.fee_request} is not paid"
+            "fee-unpaid", f"the fee of notice {state.fee_notice or state.fee_request} is not paid"
         )
     return None
 
 
-def _fee_as_requested(said: Said) -> Objection | None:
-    channel = said.facts.get("channel")
+def _fee_as_requested(state: CaseState, facts: Facts) -> Objection | None:
+    channel = facts.get("channel")
     if isinstance(channel, str) and channel.strip().lower() in _CASH:
         return Objection(
             "cash-refused", "fees are paid into the treasury's account, never in cash at a window"
         )
-    if said.state.fee_notice is None or "notice_number" not in said.facts:
+    if state.fee_notice is None or "notice_number" not in facts:
         return None
-    if (
-        said.facts["notice_number"] != said.state.fee_notice
-        or said.facts.get("amount_fen") != said.state.fee_fen
-    ):
-        detail = f"the payment is not that of notice {said.state.fee_notice} ({said.state.fee_fen} fen)"
+    if facts["notice_number"] != state.fee_notice or facts.get("amount_fen") != state.fee_fen:
+        detail = f"the payment is not that of notice {state.fee_notice} ({state.fee_fen} fen)"
         return Objection("fee-mismatch", detail)
     return None
 
 
-def _courier_as_issued(said: Said) -> Objection | None:
-    told = said.facts.get("courier_number")
-    if told is not None and said.state.courier is not None and told != said.state.courier:
+def _courier_as_issued(state: CaseState, facts: Facts) -> Objection | None:
+    told = facts.get("courier_number")
+    if told is not None and state.courier is not None and told != state.courier:
         return Objection(
             "courier-mismatch", "the courier number is not the one that the result was issued with"
         )
     return None
 
 
-def _called_back(said: Said) -> Objection | None:
-    if said.facts.get("called_back") is False:
+def _called_back(_: CaseState, facts: Facts) -> Objection | None:
+    if facts.get("called_back") is False:
         return Objection("callback-missing", "a correction is told to the rater: all are called back (回访)")
     return None
 
@@ -215,3 +199,8 @@ BY_TYPE: Final[Mapping[str, tuple[Guard, ...]]] = {
     for name in sorted({name for rule in GUARDS for name in rule.types})
 }
 """The guards of each message type, in the table's order: the first that objects is heard."""
+
+
+def bars(type_: str, state: CaseState) -> bool:
+    """Whether a message of this type would be refused in this state whatever it said."""
+    return any(guard(state, NO_FACTS) is not None for guard in BY_TYPE.get(type_, ()))

@@ -16,7 +16,7 @@ from broker.core.case.refusals import astray, stranger, with_law
 from broker.core.case.terms import Terms
 from broker.core.case.transitions import Role, TypeRule
 from broker.core.catalogue.items import Bundle
-from broker.core.ids import BROKER, CaseId, Party, opening_partner, split_part
+from broker.core.ids import BROKER, CaseId, MessageId, Party, derived_id, opening_partner, split_part
 from broker.core.message import Message, as_partner, is_partner
 from broker.core.problems import Refusal
 from broker.core.quick import quick
@@ -84,6 +84,11 @@ def _expanded(bundle: Bundle, message: Message, facts: Facts, terms: Terms) -> B
     route = facts.get("route")
     named = tuple(str(each) for each in route) if isinstance(route, list | tuple) else ()
     return bundles.expand(bundle, named, case=message.case, partners=terms.partners)
+
+
+def forwarded_id(name: str) -> MessageId:
+    """The id of the copy by which the broker brings the complaint ``<source>/<id>`` to whoever is to answer it."""
+    return derived_id("q", name)
 
 
 def _forwarded(facts: Facts) -> Advanced | Refusal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from broker.core.case import guards
 from broker.core.case.case_state import CaseState, Fee, Rating, Status
 from broker.core.case.guards import Objection
 from broker.core.case.transitions import TRANSITIONS, Role, TypeRule
@@ -13,14 +14,22 @@ from broker.core.problems import Refusal
 
 
 def allowed(state: CaseState | None, role: Role) -> tuple[str, ...]:
-    """The message types that ``role`` may say now, in the table's order. ``state`` None: no case yet."""
+    """The message types that ``role`` may say now, in the table's order. ``state`` None: no case yet.
+
+    What a guard would refuse whatever it said is not among them; what depends on the words themselves (a decision
+    that is granted or denied, a payment's amount) is.
+    """
     if state is None:
-        return _allowed(None, Fee.NONE, Rating.NONE, role)
-    return _allowed(state.status, state.fee, state.rating, role)
+        return _by_table(None, Fee.NONE, Rating.NONE, role)
+    return tuple(
+        each
+        for each in _by_table(state.status, state.fee, state.rating, role)
+        if not guards.bars(each, state)
+    )
 
 
 @cache  # bounded: statuses x fee states x rating states x roles
-def _allowed(status: Status | None, fee: Fee, rating: Rating, role: Role) -> tuple[str, ...]:
+def _by_table(status: Status | None, fee: Fee, rating: Rating, role: Role) -> tuple[str, ...]:
     return tuple(
         rule.name
         for rule in TRANSITIONS

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from broker.core import receipts
 from broker.core.case import agreements, lifecycle
-from broker.core.case.lifecycle import NO_FACTS, CaseState, Facts, Forward, Route
+from broker.core.case.lifecycle import NO_FACTS, CaseState, Facts, Forward
 from broker.core.case.terms import Terms, terms, terms_of_case
 from broker.core.catalogue.directory import Directory
 from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, Party, derived_id, opening_partner
@@ -20,6 +20,7 @@ from broker.core.message import Message, as_partner, is_partner
 from broker.core.operating import desk, levers
 from broker.core.operating.desk import Act, Dossier
 from broker.core.problems import Refusal
+from broker.core.quick import quick
 from broker.core.receipts import Outcome
 from broker.core.times import china_day
 
@@ -139,6 +140,10 @@ Judgement = (
 )
 
 
+_applied: Final = quick(Applied)
+_settled: Final = quick(Settled)
+
+
 class NoSubject(ValueError):
     """A receipt, notice or act that does not name the message that it is about."""
 
@@ -237,7 +242,7 @@ def _of_a_case(
     if message.source == BROKER:
         rule = lifecycle.MESSAGE_TYPES.get(message.type)
         if rule is None or rule.of_the_road:
-            return Applied(state=state, routes=_reachable(message, directory))
+            return _applied(state=state, routes=_reachable(message, directory))
     elif message.expired(now):
         return _refused(message, Refusal(code="expired", detail="the message expired before it was routed"))
     elif (refusal := agreements.check(directory, message, state, china_day(now), facts)) is not None:
@@ -246,10 +251,12 @@ def _of_a_case(
         case Refusal() as refusal:
             return _refused(message, refusal)
         case lifecycle.Advanced(state=after, commands=commands):
+            routes: list[PartnerId] = []
             for command in commands:
                 if isinstance(command, Forward):
                     return Forwarded(about=command.about)
-            return Applied(state=after, routes=tuple(c.to for c in commands if isinstance(c, Route)))
+                routes.append(command.to)
+            return _applied(state=after, routes=tuple(routes))
 
 
 def terms_of(message: Message, state: CaseState | None, directory: Directory, facts: Facts) -> Terms:
@@ -273,12 +280,12 @@ def _settle(
         return Repeated()
     if dossier is not None and desk.is_stale(dossier, message.id, OUTCOMES[message.type]):
         return Repeated()  # the failure before the last redrive, told again by a worker that was killed
-    routes = _reachable(message, directory)
-    if message.part_of is not None and OUTCOMES[message.type] is Outcome.DELIVERED:
+    outcome, routes = OUTCOMES[message.type], _reachable(message, directory)
+    if message.part_of is not None and outcome is Outcome.DELIVERED:
         routes = ()  # of a copy that the broker made for a bundle's part its sender knows nothing
-    if message.type.startswith("receipt.") and not all(directory.partners[each].receipts for each in routes):
+    if routes and message.type.startswith("receipt.") and not directory.partners[routes[0]].receipts:
         routes = ()
-    return Settled(name=acknowledged(message), outcome=OUTCOMES[message.type], routes=routes)
+    return _settled(name=acknowledged(message), outcome=outcome, routes=routes)
 
 
 def _reachable(message: Message, directory: Directory) -> tuple[PartnerId, ...]:

@@ -48,7 +48,11 @@ JOINED: Final = frozenset(
         "case.withdrawn",  # when each part was withdrawn by itself
     }
 )
-"""What the broker says on the parent of a bundle, and so does not bring from the parts to the opening side."""
+"""What the broker says on the parent of a bundle, for all its parts together."""
+TOLD_BY_STEPS: Final = frozenset({"case.accepted", "case.step-completed"})
+"""What an authority says on its part and the opening side is not brought: the parent's own words tell how far it is.
+Decisions and results are brought, for what their authority has sealed in them, only their recipient can read.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

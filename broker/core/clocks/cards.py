@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import Final
 
 from broker.core.case import effects
-from broker.core.case.case_state import CaseState, evolve
+from broker.core.case.case_state import CaseState, Status, evolve
 from broker.core.case.terms import Terms
 from broker.core.clocks.deadlines import Kind, Light, key_of, stands
-from broker.core.clocks.limits import day_of, received_at
+from broker.core.clocks.limits import day_of, is_joined, received_at
 
 NOTICE_DEADLINE: Final = "notice.deadline"
 
@@ -39,3 +39,16 @@ def issue(
         if "step" in changes:
             changes["step_since"] = now  # nobody could have begun it before
     return evolve(state, changes)
+
+
+def whole_deemed(whole: CaseState, part: CaseState, *, now: datetime, terms: Terms) -> CaseState | None:
+    """The whole of a part that counts as accepted since its receipt; None: it stays as it is.
+
+    Where the broker answers for the parts, the first part accepted is the acceptance of the whole: it then counts as
+    accepted since the same moment. ``now`` and ``terms`` (those of the whole) as in :func:`issue`.
+    """
+    waits = whole.clock is None and whole.status is Status.SUBMITTED
+    if part.clock is None or not waits or not is_joined(whole):
+        return None
+    running = effects.started(part.clock.started_at, part.clock.started_on, {}, terms)
+    return evolve(whole, {"deemed": True, "updated_at": now, **running})

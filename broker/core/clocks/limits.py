@@ -51,7 +51,7 @@ class Limit(NamedTuple):
     red_at: datetime
 
     def falls_at(self, light: Light) -> datetime:
-        return self.yellow_at if light is Light.YELLOW else self.red_at
+        return self.red_at if light is _RED else self.yellow_at
 
 
 Ends = Callable[[CaseState, Item | None, Calendar], Limit | None]
@@ -93,6 +93,12 @@ def day_of(at: datetime) -> date:
     return china_day(at)
 
 
+def is_joined(state: CaseState) -> bool:
+    """Whether the broker answers for the parts: their authorities owe acceptance, steps and results, not the lead."""
+    return state.bundle is not None and state.bundle.answer == "broker"
+
+
+_RED: Final = Light.RED
 _TO_ACCEPT: Final = frozenset({Status.SUBMITTED, Status.SUPPLEMENTED})
 _TO_DECIDE: Final = _TO_ACCEPT | {Status.ACCEPTED, Status.IN_REVIEW}
 """Also before 受理: a case that is deemed accepted has a clock."""
@@ -104,7 +110,7 @@ _YELLOW_SHARE: Final = 0.5
 
 
 def _awaits_acceptance(state: CaseState) -> bool:
-    return state.clock is None and state.status in _TO_ACCEPT
+    return state.clock is None and state.status in _TO_ACCEPT and not is_joined(state)
 
 
 def _awaits_supplement(state: CaseState) -> bool:
@@ -116,11 +122,12 @@ def _counts(state: CaseState) -> bool:
 
 
 def _is_in_a_step(state: CaseState) -> bool:
-    return state.step != "" and state.step_since is not None and _counts(state)
+    return state.step != "" and state.step_since is not None and _counts(state) and not is_joined(state)
 
 
 def _awaits_result(state: CaseState) -> bool:
-    return state.status is Status.DECIDED and bool(state.granted) and state.decided_at is not None
+    decided = state.status is Status.DECIDED and bool(state.granted) and state.decided_at is not None
+    return decided and not is_joined(state)
 
 
 def _awaits_correction(state: CaseState) -> bool:
@@ -201,6 +208,10 @@ def _turn_of_supplement(state: CaseState) -> int:
     return state.supplements
 
 
+def _turn_of_step(state: CaseState) -> int:
+    return state.step_turn
+
+
 def _only_turn(state: CaseState) -> int:
     del state
     return 0
@@ -210,7 +221,7 @@ RULES: Final[Mapping[Kind, Rule]] = {
     Kind.ACCEPTANCE: Rule(runs=_awaits_acceptance, turn=_turn_of_supplement, ends=_acceptance),
     Kind.SUPPLEMENT: Rule(runs=_awaits_supplement, turn=_turn_of_supplement, ends=_supplement),
     Kind.DECISION: Rule(runs=_counts, turn=_turn_of_clock, ends=_decision),
-    Kind.STEP: Rule(runs=_is_in_a_step, turn=_turn_of_clock, ends=_step),
+    Kind.STEP: Rule(runs=_is_in_a_step, turn=_turn_of_step, ends=_step),
     Kind.ISSUE: Rule(runs=_awaits_result, turn=_only_turn, ends=_issue),
     Kind.RECTIFICATION: Rule(runs=_awaits_correction, turn=_only_turn, ends=_rectification),
     Kind.COMPLAINT: Rule(runs=_awaits_answer, turn=_only_turn, ends=_complaint),

@@ -20,7 +20,7 @@ class Outlook:
 
     ``due_on`` is a day of Asia/Shanghai, ``due_at`` the instant from which the case is late. Both are as if a
     pause under way ended now. ``provisional``: that year's holidays are not published yet. ``late``: by the
-    decision, or by now while there is none. ``next``: the deadline that falls next and has no card yet.
+    decision, by the end of a case that has none, or by now. ``next``: the deadline that falls next and has no card yet.
     """
 
     due_on: date
@@ -45,12 +45,22 @@ class Outlook:
         if self.provisional:
             facts["provisional"] = True
         if self.next is not None:
-            facts["next"] = {
-                "kind": self.next.kind.value,
-                "light": self.next.light.value,
-                "at": self.next.falls_at.isoformat(),
-            }
+            facts["next"] = card_facts(self.next)
         return facts
+
+
+def card_facts(card: Deadline) -> dict[str, object]:
+    """A card to come, for people and partners: which limit, when it falls, the limit's last day, at whose side."""
+    facts: dict[str, object] = {
+        "kind": card.kind.value,
+        "light": card.light.value,
+        "at": card.falls_at.isoformat(),
+        "due_on": card.due_on.isoformat(),
+        "late": card.late,
+    }
+    if card.step:
+        facts["step"] = card.step
+    return facts
 
 
 def outlook(state: CaseState, terms: Terms, now: datetime) -> Outlook | None:
@@ -58,7 +68,7 @@ def outlook(state: CaseState, terms: Terms, now: datetime) -> Outlook | None:
     running, calendar = state.clock, terms.calendar
     if running is None:
         return None
-    until = state.decided_at or now
+    until = state.decided_at or state.ended_at or now
     due_on = clock.due_on(running, calendar, until)
     due_at = clock.due_at(running, calendar, until)
     return Outlook(

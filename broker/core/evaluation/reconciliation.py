@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from broker.core.codes import resident_number
+from broker.core.codes import names_a_citizen
 from broker.core.documents import DocumentInvalid, Fault
-from broker.core.ids import InvalidId
 
 COLUMNS: Final = ("number", "item", "decided_on", "fee_fen")
 MOST_FEN: Final = 100_000_000_000
@@ -26,9 +25,11 @@ MOST_FAULTS: Final = 200
 _MONTH: Final = re.compile(r"20[0-9]{2}-(0[1-9]|1[0-2])")
 _DAY: Final = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}")
 _FEN: Final = re.compile(r"[0-9]{1,12}")
-_EIGHTEEN: Final = re.compile(r"(?<![0-9])[1-9][0-9]{16}[0-9Xx](?![0-9A-Za-z])")
-_MOBILE: Final = re.compile(r"(?<![0-9A-Za-z])1[3-9][0-9]{9}(?![0-9A-Za-z])")
 _LONGEST: Final = 64
+_A_CITIZEN: Final = "holds what reads as a citizen's number, and a list names cases only"
+_OTHER_NUMBER: Final = (
+    "name the case by its other number (the one that it was opened with, or the responsible city's own)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,9 +128,8 @@ class _Reading:
         named = {name: cell.strip() for name, cell in zip(COLUMNS, cells, strict=True)}
         personal = [name for name, cell in named.items() if names_a_citizen(cell)]
         for name in personal:
-            self.fault(
-                f"line {line}, {name}", "holds what reads as a citizen's number: a list names cases only"
-            )
+            mend = _OTHER_NUMBER if name == "number" else "leave it out"
+            self.fault(f"line {line}, {name}", f"{_A_CITIZEN}: {mend}")
         if not personal:
             self._texts(line, named)
         decided_on = self._day(line, named["decided_on"]) if "decided_on" not in personal else None
@@ -166,16 +166,3 @@ class _Reading:
             return int(text)
         self.fault(f"line {line}, fee_fen", f"expected whole fen from 0 to {MOST_FEN}, or nothing")
         return None
-
-
-def names_a_citizen(text: str) -> bool:
-    """Whether a text holds what reads as a 公民身份号码 or a mobile number."""
-    return bool(_MOBILE.search(text)) or any(_is_resident(found) for found in _EIGHTEEN.findall(text))
-
-
-def _is_resident(text: str) -> bool:
-    try:
-        resident_number(text.upper())
-    except InvalidId:
-        return False
-    return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from deploy.demo.checks import Check, Ledgers, stands
+from deploy.demo.checks import Check, Ledgers, names, stands
 from deploy.demo.hall import Ticket, Wish
 from deploy.demo.scenarios.base import COMPLAINTS, FATHER, HENGSHAN, HENGYANG, HOTLINE, LAIBIN, RESIDENT
 from deploy.demo.stage import Stage
@@ -24,11 +24,12 @@ class Complaints:
     happened = "衡阳 38 条热线并入 12345；营商环境投诉窗口统一受理、按责转办。"
     shows = (
         "投诉只报所涉办件号，不必知道该谁办：通办按总账转给责任市，答复另有时限（默认 15 个工作日）；"
-        "答复原路返回；办件号不存在的，当即告知。"
+        "答复原路返回；总账上没有的办件号，转号上所写的地方核实答复；与办件无关的，不告诉他有没有这一件。"
     )
     summary = (
         "A complaint names only the case that it is about; the exchange brings it to the responsible city, whose "
-        "answer has a clock of its own and comes back by the same road. A case that does not exist is told at once."
+        "answer has a clock of its own and comes back by the same road. A number that the ledger does not know goes to the "
+        "place that it names; whether there is such a case, only its parties are told."
     )
     disturbs = False
     cast = (LAIBIN, HENGYANG, HENGSHAN, HOTLINE, COMPLAINTS)
@@ -60,6 +61,7 @@ class Complaints:
             self.filed.append(await stage.complain(door, ticket))
         unknown = Ticket(subject="查无此件", channel="hotline", about=f"{LAIBIN}/no-such-case")
         self.nowhere = await stage.complain(HOTLINE, unknown)
+        await stage.reach(lambda ledgers: ledgers[HOTLINE].stage(self.nowhere) == "answered")
         if self._operators:
             await stage.reach(
                 lambda ledgers: all(
@@ -109,10 +111,12 @@ class Complaints:
         ]
 
     def _told(self, ledgers: Ledgers) -> Check:
+        """The hotline is no party to any such case: it hears nothing of it but the answer of people who looked."""
         message = ledgers[HOTLINE].message(self.nowhere, "complaint.filed")
+        heard = [each.type for each in ledgers[HOTLINE].effects if each.case == self.nowhere]
         return Check(
-            zh="所涉办件不存在：当即告知，不是石沉大海",
-            en="a complaint about a case that does not exist is answered so",
-            holds=message is not None and "refused" in {message.state, message.receipt},
-            found=(message.receipt_detail or message.detail or "-") if message else "-",
+            zh="所涉办件号总账上没有：不泄露有无，由号上所写的地方核实答复，不是石沉大海",
+            en="a complaint about a number that nobody has is not told so by the exchange; the place it names answers",
+            holds=message is not None and message.receipt is None and heard == ["complaint.answered"],
+            found=names(heard),
         )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from deploy.demo.checks import Check, Ledgers, names, stands
+from deploy.demo.forms import certificate
 from deploy.demo.hall import Wish
 from deploy.demo.procedures import PART
 from deploy.demo.scenarios.base import FATHER, HENGYANG, LAIBIN, TONGBAN
@@ -107,8 +108,25 @@ class NewbornBundle:
                 holds=said == list(_WHOLE_ANSWER),
                 found=names(said),
             ),
+            self._sealed(ledgers),
             stands(ledgers, self.granted, {LAIBIN: "closed", HENGYANG: "rated"}),
         ]
+
+    def _sealed(self, ledgers: Ledgers) -> Check:
+        """The fields of each certificate, in the opening hall's own ledger as its authority wrote them."""
+        whole = []
+        for part, hall in PARTS.items():
+            case = f"{self.granted}{PART}{part}"
+            row = ledgers[hall].row(case)
+            papers = ledgers[LAIBIN].data(case, "case.result-issued").get("sealed")
+            written = certificate(case, row.item) if row else None
+            whole.append(isinstance(papers, dict) and papers.get("form") == written)
+        return Check(
+            zh="六部门密封在各自结果里的证照信息，来宾账上都有，一字不差",
+            en="what each of the six authorities sealed in its result stands in 来宾's own ledger, word for word",
+            holds=all(whole),
+            found=f"{sum(whole)}/{len(PARTS)}",
+        )
 
     def _in_order(self, ledgers: Ledgers) -> Check:
         """By each authority's own clock, none began before what it comes after had been decided."""
