@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from bench.letters import zipf
-from broker.store import prepared as statements
-from broker.store.migrate import migrate
-from broker.store.schema import VIEW_SCHEMA
+from broker.store.access import prepared as statements
+from broker.store.access.migrate import migrate
+from broker.store.access.schema import VIEW_SCHEMA
 
 BATCH: Final = 200
 CASES: Final = 2000

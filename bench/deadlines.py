@@ -29,9 +29,9 @@ from broker.core.case.case_state import CaseState, Status
 from broker.core.ids import CaseId, PartnerId
 from broker.core.message import Mode, epoch_ms
 from broker.core.records import NewRecord, Position
-from broker.log.codec import Codec
-from broker.log.schemas import SchemaSet
-from broker.store.engine import Store
+from broker.log.schema.schemas import SchemaSet
+from broker.log.values.codec import Codec
+from broker.store.access.engine import Store
 from broker.supervision.deadlines import Deadlines
 
 HEADING: Final = "## A look at the deadlines"

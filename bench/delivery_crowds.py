@@ -15,9 +15,9 @@ from bench.delivery_runs import START_S, Course
 from bench.measure import cpu_s, memory, percentile
 from broker.core.ids import PartnerId
 from broker.core.message import MessageClass
+from broker.log.admin.topics import ensure_topics
 from broker.log.options import KafkaOptions
-from broker.log.topics import ensure_topics
-from broker.log.writer import Writer
+from broker.log.writing.writer import Writer
 
 Say = Callable[[str], None]
 _PARTITIONS: Final = 2

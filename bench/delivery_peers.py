@@ -13,7 +13,7 @@ from typing import Final
 
 from bench.delivery_partner import HERE
 from broker.core.ids import PartnerId
-from broker.log.topics import outbox
+from broker.log.admin.topics import outbox
 
 IN_FLIGHT: Final = 256
 """Requests under way at once, and connections, of every contender that lets itself be told."""

@@ -13,9 +13,9 @@ from typing import Final
 from broker.core.ids import CaseId, MessageId, PartnerId, Party
 from broker.core.message import Message, MessageClass, to_headers
 from broker.core.records import NewRecord, Position
+from broker.log.admin.topics import LEDGER, ensure_topics, ledger_partition, outbox, outbox_partition
 from broker.log.options import KafkaOptions
-from broker.log.topics import LEDGER, ensure_topics, ledger_partition, outbox, outbox_partition
-from broker.log.writer import Writer
+from broker.log.writing.writer import Writer
 
 CASES: Final = 10_000
 PARTITIONS: Final = 8

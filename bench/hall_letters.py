@@ -19,8 +19,8 @@ from bench.hall_days import KINDS, HallItem, Said, items
 from bench.letters import BATCH, EVENT_BYTES
 from broker.core.message import SHANGHAI
 from broker.core.signatures import SigningKey, sign_v1a
-from broker.log.codec import Codec
-from broker.log.schemas import SchemaSet
+from broker.log.schema.schemas import SchemaSet
+from broker.log.values.codec import Codec
 
 OPENING: Final = "430100"
 """The city whose windows take the cases in."""

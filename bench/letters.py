@@ -20,8 +20,8 @@ from typing import Final
 import orjson
 
 from broker.core.signatures import SigningKey, sign_v1a
-from broker.log.codec import Codec
-from broker.log.schemas import SchemaSet
+from broker.log.schema.schemas import SchemaSet
+from broker.log.values.codec import Codec
 
 ITEM: Final = "0761-001"
 EVENT_BYTES: Final = 1024

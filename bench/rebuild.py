@@ -36,9 +36,9 @@ from bench.processes import OUT, BenchFailed, Child, measured, out_of, tell
 from bench.results import Part
 from bench.tables import Goal, goal_table, table
 from broker.exchange import rebuild as rebuilding
-from broker.log import group_admin, groups
+from broker.log.admin import group_admin, groups
 from broker.settings import load
-from broker.store.engine import Store
+from broker.store.access.engine import Store
 from deploy.kafka.cluster import EmbeddedKafka
 
 HEADING: Final = "## Rebuild of the view"

@@ -27,15 +27,15 @@ from broker.core.message import Message, from_record, to_headers
 from broker.core.receipts import Outcome
 from broker.core.records import NewRecord, Position, Record
 from broker.core.signatures import SigningKey, sign_v1a, verify
-from broker.delivery.receipts import Ending, receipt_record
+from broker.delivery.ending.receipts import Ending, receipt_record
 from broker.exchange import batch, reading
 from broker.exchange.outputs import outbox_record
-from broker.intake.events import Origin, Submission, check
-from broker.intake.strict_json import read
-from broker.log.codec import Codec
-from broker.log.compartment import open_value, seal_examined
-from broker.log.schemas import SchemaSet
-from broker.store.ledger_view import Loaded
+from broker.intake.submitting.events import Origin, Submission, check
+from broker.intake.submitting.strict_json import read
+from broker.log.schema.schemas import SchemaSet
+from broker.log.values.codec import Codec
+from broker.log.values.compartment import open_value, seal_examined
+from broker.store.view.ledger_view import Loaded
 
 _KEY: Final = SigningKey.from_seed(b"k" * 32)
 _DATA_KEY: Final = b"d" * 32

@@ -15,24 +15,25 @@ from typing import Final
 from broker.core.catalogue.directory import Partner
 from broker.core.ids import PartnerId
 from broker.core.signatures import sign_v1a
-from broker.delivery.papers import Papers
-from broker.delivery.place import MailboxPlace
+from broker.delivery.lines.papers import Papers
+from broker.delivery.lines.place import MailboxPlace
 from broker.delivery.ports import OnPartitions
 from broker.delivery.stage import Delivery, SystemClock
 from broker.errors import TongbanError
 from broker.exchange.stage import Exchange
 from broker.intake.adapters import StoreMailboxes, StoreView, VaultOpener
-from broker.intake.answers import Answer
-from broker.intake.auth import Auth
+from broker.intake.http.answers import Answer
+from broker.intake.http.auth import Auth
+from broker.intake.http.routes import Call, Route
 from broker.intake.intake import Intake
 from broker.intake.intake import Parts as IntakeParts
-from broker.intake.routes import Call, Route
-from broker.log import groups, scan, topics
-from broker.log.reader import GroupReader
-from broker.log.writer import Writer
+from broker.log.admin import groups, topics
+from broker.log.reading import scan
+from broker.log.reading.reader import GroupReader
+from broker.log.writing.writer import Writer
 from broker.membership import Membership
 from broker.settings import Settings
-from broker.store import ledger_view
+from broker.store.view import ledger_view
 from broker.supervision.health import Check, Health
 from broker.supervision.pages import Page, Pages, listen
 from broker.supervision.pressure import Backlog

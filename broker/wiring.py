@@ -14,13 +14,13 @@ from broker.core.ids import PartnerId
 from broker.core.operating.levers import Levers
 from broker.errors import Unreachable
 from broker.keys import Keys, load_keys
-from broker.log.codec import Codec
-from broker.log.registry import open_codec
+from broker.log.registry.registry import open_codec
+from broker.log.values.codec import Codec
 from broker.settings import Settings
-from broker.store import directory as directory_rows
-from broker.store import levers as lever_rows
-from broker.store.engine import Store
+from broker.store.access.engine import Store
 from broker.store.vault import Vault
+from broker.store.view import directory as directory_rows
+from broker.store.view import levers as lever_rows
 
 REFRESH_S: Final = 1.0
 LEVERS_S: Final = 0.5

@@ -58,7 +58,7 @@ MUTANTS = (
     Mutant(
         name="evidence",
         promise="what is forbidden is refused and kept on the ledger",
-        file="broker/intake/gather.py",
+        file="broker/intake/submitting/gather.py",
         before="        if is_suspect(pending.message.type, refusal.code):\n            pending.refusal",
         after="        if not refusal.code:\n            pending.refusal",
         test="tests/intake/test_evidence.py",
@@ -122,7 +122,7 @@ MUTANTS = (
     Mutant(
         name="yes-before-durable",
         promise="a yes is durable: 202 only after all in-sync replicas have it",
-        file="broker/intake/gather.py",
+        file="broker/intake/submitting/gather.py",
         before="        except Unreachable as fault:\n            raise NotDurable from fault\n",
         after="        except (NotDurable, Unreachable):\n            positions = [Position('tongban.exchange', 0, 0) for _ in records]\n",
         test="tests/intake/test_submissions.py",
@@ -138,7 +138,7 @@ MUTANTS = (
     Mutant(
         name="sealing",
         promise="the road never opens the envelope: papers are sealed from intake to delivery",
-        file="broker/log/compartment.py",
+        file="broker/log/values/compartment.py",
         before="    ciphertext = seal(_compressed(plaintext), key=key, nonce=nonce, aad=aad)",
         after="    ciphertext = _compressed(plaintext) + bytes(16 * bool(key + nonce + aad))",
         test="tests/log/test_compartment.py",
@@ -162,7 +162,7 @@ MUTANTS = (
     Mutant(
         name="source-positions",
         promise="one effect for each message: what does not rise above its source position is a repeat",
-        file="broker/delivery/tenure.py",
+        file="broker/delivery/assigned/tenure.py",
         before="            if self._seen.get(source.partition, -1) >= source.offset:",
         after="            if self._seen.get(source.partition, -1) > source.offset + 10**9:",
         test="tests/delivery",
@@ -170,7 +170,7 @@ MUTANTS = (
     Mutant(
         name="foreign-cases",
         promise="a partner sees its own cases only",
-        file="broker/intake/reads.py",
+        file="broker/intake/asking/reads.py",
         before="        if state is None or call.partner.id not in {state.opening, state.responsible}:",
         after="        if state is None:",
         test="tests/intake/test_authorisation.py",

@@ -37,14 +37,14 @@ def test_the_rooms_import_by_the_table(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("room", "imported"),
     [
-        ("broker/core/message.py", "broker.log.topics"),
+        ("broker/core/message.py", "broker.log.admin.topics"),
         ("broker/core/lane/lanes.py", "asyncio"),
-        ("broker/log/topics.py", "broker.store.engine"),
+        ("broker/log/admin/topics.py", "broker.store.access.engine"),
         ("broker/intake/intake.py", "broker.exchange.stage"),
         ("broker/exchange/stage.py", "connectors.registry"),
         ("broker/delivery/stage.py", "broker.settings"),
-        ("broker/store/engine.py", "aiokafka"),
-        ("connectors/http.py", "broker.store.engine"),
+        ("broker/store/access/engine.py", "aiokafka"),
+        ("connectors/http.py", "broker.store.access.engine"),
         ("deploy/demo/city.py", "broker.core.message"),
     ],
 )

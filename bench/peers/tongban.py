@@ -31,13 +31,13 @@ from broker.core.signatures import SigningKey, sign_v1a
 from broker.delivery.options import DeliveryOptions
 from broker.delivery.ports import OnPartitions, Opened, Reader
 from broker.delivery.stage import Delivery
-from broker.log.codec import Codec
 from broker.log.options import KafkaOptions
-from broker.log.reader import GroupReader
-from broker.log.schemas import SchemaSet
-from broker.log.writer import Writer
+from broker.log.reading.reader import GroupReader
+from broker.log.schema.schemas import SchemaSet
+from broker.log.values.codec import Codec
+from broker.log.writing.writer import Writer
 from broker.serve import GC_THRESHOLD, SWITCH_INTERVAL_S
-from broker.store.engine import Store
+from broker.store.access.engine import Store
 from connectors import registry
 from connectors.base import Connector, Features, Parcel, Ports
 from connectors.mapping import PartnerMapping

@@ -17,9 +17,9 @@ from broker.core.evaluation.overtaking import NEVER, Overtaking, overtakings
 from broker.core.ids import CaseId, PartnerId, place
 from broker.core.message import Mode, epoch_ms, from_epoch_ms
 from broker.core.times import china_day
-from broker.store import findings as rows
-from broker.store.findings import Told
 from broker.store.rows import MessageRow
+from broker.store.view import findings as rows
+from broker.store.view.findings import Told
 
 AHEAD: Final = 20
 """How many must have waited for a decision to be a finding, where the auditor does not say."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from broker.core.ids import CaseId, PartnerId
 from broker.core.records import Position
-from broker.log import topics
+from broker.log.admin import topics
 from broker.store.rows import MessageRow
 
 

@@ -17,10 +17,10 @@ from broker.core.case.case_state import CaseState, Fee
 from broker.core.ids import CaseId, PartnerId
 from broker.core.message import from_epoch_ms
 from broker.core.times import china_day
-from broker.store import findings as rows
-from broker.store import reconciliation as lists
-from broker.store.reconciliation import ReconciledRow, reconciled_case
 from broker.store.rows import MessageRow
+from broker.store.view import findings as rows
+from broker.store.view import reconciliation as lists
+from broker.store.view.reconciliation import ReconciledRow, reconciled_case
 
 RECONCILED: Final = "operator.reconciled"
 _BEHIND: Final = ("case.submitted", "case.decided", "fee.requested", "fee.paid")

@@ -15,8 +15,8 @@ from broker.archive.finding import Finding, Kind, proofs
 from broker.core.case.case_state import CaseState
 from broker.core.case.forbidden import STRANGER, SUSPECTS
 from broker.core.ids import PartnerId, Party
-from broker.store import findings as rows
 from broker.store.rows import MessageRow
+from broker.store.view import findings as rows
 
 _OPENS: Final = ("case.submitted", "complaint.filed")
 _BEHIND: Final = (*_OPENS, "case.accepted", "fee.requested", "fee.paid")

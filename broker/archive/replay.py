@@ -13,9 +13,10 @@ from broker.core.ids import CaseId, Party
 from broker.core.message import BadRecord, Message, epoch_ms, from_epoch_ms, from_record, rfc3339
 from broker.core.records import Record
 from broker.errors import Corrupt
-from broker.log import scan, topics
-from broker.log.codec import Codec
+from broker.log.admin import topics
 from broker.log.options import KafkaOptions
+from broker.log.reading import scan
+from broker.log.values.codec import Codec
 from broker.telemetry import get_log
 
 _log = get_log("archive")

@@ -15,13 +15,13 @@ from broker.core.ids import MessageId
 from broker.core.message import from_epoch_ms
 from broker.core.records import NewRecord, Position
 from broker.errors import WrongUse
-from broker.log.codec import Codec
-from broker.log.registry import open_codec
-from broker.log.writer import Writer
+from broker.log.registry.registry import open_codec
+from broker.log.values.codec import Codec
+from broker.log.writing.writer import Writer
 from broker.settings import Settings
-from broker.store import standing
-from broker.store.engine import Store
-from broker.store.standing import Verdict
+from broker.store.access.engine import Store
+from broker.store.view import standing
+from broker.store.view.standing import Verdict
 
 POLL_S: Final = 0.05
 _LONGEST: Final = {"--by": 200, "--reason": 1000, "--owner": 200, "--note": 4000}
@@ -74,7 +74,7 @@ def now_ms() -> int:
 
 
 class Ledger(Protocol):
-    """The part of ``broker.log.writer.Writer`` that acts need."""
+    """The part of ``broker.log.writing.writer.Writer`` that acts need."""
 
     async def write(self, records: Sequence[NewRecord]) -> list[Position]: ...
 

@@ -9,7 +9,7 @@ from broker.commands.showing import plain
 from broker.core.catalogue.directory import Directory, Partner
 from broker.core.ids import BROKER, CaseId, InvalidId, PartnerId, Party, case_id, message_id, partner_id
 from broker.errors import WrongUse
-from broker.store.engine import Store
+from broker.store.access.engine import Store
 from broker.store.rows import Name
 from broker.wiring import DirectoryWatch
 

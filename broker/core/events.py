@@ -67,7 +67,7 @@ def structured_event(message: Message, data: Mapping[str, object] | None) -> dic
 
 
 def compartment_aad(message: Message) -> bytes:
-    """What a message's sealed compartment is bound to (``aad`` of ``broker/log/compartment.py``).
+    """What a message's sealed compartment is bound to (``aad`` of ``broker/log/values/compartment.py``).
 
     Case, source and id: ciphertext moved to another message or case does not open. The same on the ledger
     and on every outbox, whose records carry the value untouched; so do the copies for a bundle's parts, which are

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Reader(Protocol):
-    """A member of the group (``broker.log.reader.GroupReader``)."""
+    """A member of the group (``broker.log.reading.reader.GroupReader``)."""
 
     async def start(self) -> None: ...
     async def close(self) -> None: ...
@@ -58,7 +58,7 @@ class Ledger(Protocol):
 
 
 class Rows(Protocol):
-    """The store (``broker.store.engine.Store``). Every call raises ``Unreachable`` when it is away."""
+    """The store (``broker.store.access.engine.Store``). Every call raises ``Unreachable`` when it is away."""
 
     async def call(
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -89,7 +89,7 @@ make_opened = quick(Opened)
 
 
 class Opening(Protocol):
-    """Opens messages (:class:`broker.delivery.papers.Papers`); keys are fetched before, many at once."""
+    """Opens messages (:class:`broker.delivery.lines.papers.Papers`); keys are fetched before, many at once."""
 
     async def keys(self, cases: Collection[CaseId]) -> Mapping[CaseId, bytes]:
         """The keys of those of these cases that have one. Raises Unreachable."""
@@ -101,7 +101,7 @@ class Opening(Protocol):
 
 
 class Encoder(Protocol):
-    """Encodes what the broker itself says (``broker.log.codec.Codec``)."""
+    """Encodes what the broker itself says (``broker.log.values.codec.Codec``)."""
 
     def encode(self, message_type: str, datum: Mapping[str, object]) -> bytes: ...
 

@@ -14,25 +14,25 @@ from broker.core.lane import circuit, schedule
 from broker.core.lane.circuit import CircuitPolicy
 from broker.core.lane.schedule import Schedule, Schedules
 from broker.core.operating.levers import Levers
-from broker.delivery.asking import Asking
-from broker.delivery.commits import Commits
-from broker.delivery.desk import Desk
-from broker.delivery.following import Following
-from broker.delivery.held import Held
-from broker.delivery.lease import Lease
-from broker.delivery.line import PartnerLine
-from broker.delivery.membership import Membership
+from broker.delivery.assigned.lease import Lease
+from broker.delivery.ending.settlement import Settlement
+from broker.delivery.joining.commits import Commits
+from broker.delivery.joining.membership import Membership
+from broker.delivery.joining.pressure import Pressure
+from broker.delivery.joining.reading import Reading
+from broker.delivery.joining.recall import Recall
+from broker.delivery.lines.following import Following
+from broker.delivery.lines.held import Held
+from broker.delivery.lines.line import PartnerLine
+from broker.delivery.lines.sending import Sender
 from broker.delivery.options import DeliveryOptions
-from broker.delivery.parking import Parking
+from broker.delivery.parked.asking import Asking
+from broker.delivery.parked.desk import Desk
+from broker.delivery.parked.parking import Parking
+from broker.delivery.parked.retrying import Retrying
 from broker.delivery.ports import Clock, Encoder, Ledger, Links, Opening, ReaderFactory, Rows
-from broker.delivery.pressure import Pressure
-from broker.delivery.reading import Reading
-from broker.delivery.recall import Recall
-from broker.delivery.reporting import Reporting
-from broker.delivery.retrying import Retrying
-from broker.delivery.sending import Sender
-from broker.delivery.settlement import Settlement
-from broker.delivery.stalling import Stalling
+from broker.delivery.watching.reporting import Reporting
+from broker.delivery.watching.stalling import Stalling
 from broker.errors import Unreachable
 from broker.telemetry import get_log
 

@@ -11,8 +11,8 @@ from broker.core.message import Message, MessageClass, rfc3339, to_headers, valu
 from broker.core.operating.desk import Act, Dossier
 from broker.core.operating.levers import levers_case
 from broker.core.records import NewRecord
-from broker.log import topics
-from broker.log.codec import Codec
+from broker.log.admin import topics
+from broker.log.values.codec import Codec
 
 Lever = Literal["paused", "resumed", "limited", "probed"]
 

@@ -14,8 +14,8 @@ from broker.core.catalogue.directory import version_of
 from broker.core.ids import BROKER, derived_id
 from broker.core.message import Message, MessageClass, rfc3339, to_headers, value_digest
 from broker.core.records import NewRecord
-from broker.log import topics
-from broker.log.codec import Codec
+from broker.log.admin import topics
+from broker.log.values.codec import Codec
 
 
 def directory_records(

@@ -12,9 +12,9 @@ from broker.errors import Corrupt
 from broker.exchange.judged import NO_BOOK, Book, Judged
 from broker.exchange.judging import Judging
 from broker.exchange.reading import Read, unreadable
-from broker.log.codec import Codec
-from broker.store.ledger_view import Known, Loaded
+from broker.log.values.codec import Codec
 from broker.store.rows import Name
+from broker.store.view.ledger_view import Known, Loaded
 
 __all__ = ["NO_BOOK", "Book", "Judged", "judge_batch"]
 

@@ -19,7 +19,7 @@ from broker.core.message import Message, to_headers
 from broker.core.problems import Refusal
 from broker.core.records import NewRecord, Record
 from broker.exchange.outputs import notice_of_refusal
-from broker.log.codec import Codec
+from broker.log.values.codec import Codec
 
 
 def forwarded(

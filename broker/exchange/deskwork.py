@@ -24,7 +24,7 @@ from broker.core.receipts import Outcome
 from broker.core.records import Record
 from broker.errors import Corrupt
 from broker.exchange import rows
-from broker.log.codec import Codec, Datum
+from broker.log.values.codec import Codec, Datum
 from broker.store.rows import ActRow, Name
 
 

@@ -19,8 +19,8 @@ from broker.core.ids import BROKER, PartnerId, Party, derived_id
 from broker.core.message import Message, MessageClass, from_epoch_ms, to_headers, value_digest
 from broker.core.records import NewRecord, Record
 from broker.core.times import china_day
-from broker.log import topics
-from broker.log.codec import Codec
+from broker.log.admin import topics
+from broker.log.values.codec import Codec
 
 MOST_DOCUMENTS: Final = 200
 """Documents that one ``case.result-issued`` may name (its schema)."""

@@ -13,9 +13,9 @@ from broker.core.operating.desk_lanes import Desk
 from broker.core.operating.levers import Levers
 from broker.core.records import NewRecord
 from broker.exchange import rows
-from broker.store.ledger_view import Known, LedgerBatch
-from broker.store.reconciliation import ReconciledRow
 from broker.store.rows import ActRow, CardRow, DirectoryRow, MessageRow, Name, OutcomeRow
+from broker.store.view.ledger_view import Known, LedgerBatch
+from broker.store.view.reconciliation import ReconciledRow
 
 Book = Mapping[str, Directory]
 """Directories by version: those that cases in hand were opened under."""

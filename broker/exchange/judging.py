@@ -38,9 +38,9 @@ from broker.exchange.deskwork import Change
 from broker.exchange.judged import Book, Judged
 from broker.exchange.outputs import notice_of_refusal, outbox_record, redriven_record
 from broker.exchange.reading import Read
-from broker.log.codec import Codec
-from broker.store.ledger_view import Known, Loaded, change_known, make_known
+from broker.log.values.codec import Codec
 from broker.store.rows import Name
+from broker.store.view.ledger_view import Known, Loaded, change_known, make_known
 from broker.telemetry import CARDS, DESK_ACTS, REFUSED, REPEATED, ROUTED, get_log
 
 _log = get_log("exchange")

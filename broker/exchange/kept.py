@@ -15,9 +15,9 @@ from broker.core.case.case_state import CaseState
 from broker.core.ids import BROKER, CaseId
 from broker.exchange.judged import Judged
 from broker.exchange.reading import Wanted
-from broker.store.ledger_view import Known, Loaded, make_known
-from broker.store.outcomes import counted_for
 from broker.store.rows import MessageRow, Name
+from broker.store.view.ledger_view import Known, Loaded, make_known
+from broker.store.view.outcomes import counted_for
 
 K = TypeVar("K")
 V = TypeVar("V")

@@ -18,10 +18,10 @@ from broker.core.records import Position, Record
 from broker.errors import Corrupt
 from broker.exchange.ports import ReadAt
 from broker.exchange.reading import Read
-from broker.log.topics import LEDGER
-from broker.store.ledger_view import Known
+from broker.log.admin.topics import LEDGER
+from broker.store.access.statements import slices
 from broker.store.rows import Name
-from broker.store.statements import slices
+from broker.store.view.ledger_view import Known
 
 NO_CASES: Final[Mapping[CaseId, CaseState]] = {}
 

@@ -19,8 +19,8 @@ from broker.core.message import (
 )
 from broker.core.problems import Refusal
 from broker.core.records import Headers, NewRecord, Position, Record, make_new_record
-from broker.log import topics
-from broker.log.codec import Codec
+from broker.log.admin import topics
+from broker.log.values.codec import Codec
 
 _DERIVED_HEADERS = frozenset({ACCEPTED_HEADER, SOURCE_POSITION_HEADER, REDRIVE_HEADER})
 NOTICE_REFUSED = "notice.refused"

@@ -19,8 +19,8 @@ from broker.core.ids import CaseId, Party, derived_id, part_case, split_part
 from broker.core.message import Message, from_epoch_ms, from_record, to_headers
 from broker.core.records import NewRecord, Position, Record
 from broker.exchange.joined_words import joined_words
-from broker.log import topics
-from broker.log.codec import Codec
+from broker.log.admin import topics
+from broker.log.values.codec import Codec
 from broker.store.rows import Name
 from broker.telemetry import get_log
 

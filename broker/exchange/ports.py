@@ -10,13 +10,13 @@ from broker.core.records import Commit, NewRecord, Position, Record, TopicPartit
 
 OnPartitions = Callable[[frozenset[TopicPartition]], Awaitable[None]]
 ReadAt = Callable[[Sequence[Position]], Awaitable[list[Record]]]
-"""Reads single records again (``broker.log.scan.read_at``). Raises ``Corrupt`` where the log has none, ``Unreachable``."""
+"""Reads single records again (``broker.log.reading.scan.read_at``). Raises ``Corrupt`` where the log has none, ``Unreachable``."""
 MakeTopics = Callable[[Collection[PartnerId]], Awaitable[object]]
 """Makes the outboxes of these partners, where they are not there."""
 
 
 class Reader(Protocol):
-    """A member of the exchange's group (``broker.log.reader.GroupReader``)."""
+    """A member of the exchange's group (``broker.log.reading.reader.GroupReader``)."""
 
     async def start(self) -> None: ...
     async def close(self) -> None: ...

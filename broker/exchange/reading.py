@@ -19,10 +19,10 @@ from broker.core.receipts import Outcome
 from broker.core.records import Record
 from broker.errors import Corrupt
 from broker.exchange.deskwork import clear_facts_of
-from broker.log.codec import Codec
-from broker.store.desk import Lane
-from broker.store.ledger_view import NOTHING_OF_THE_DESK, DeskWanted
+from broker.log.values.codec import Codec
 from broker.store.rows import Name
+from broker.store.view.desk import Lane
+from broker.store.view.ledger_view import NOTHING_OF_THE_DESK, DeskWanted
 from broker.telemetry import UNREADABLE, get_log
 
 _log = get_log("exchange")

@@ -25,12 +25,14 @@ from broker.exchange import rebuild_workers
 from broker.exchange.rebuild_workers import Crew
 from broker.exchange.rejudging import Judge
 from broker.exchange.retaking import Retake, message_of, name_of
-from broker.log import group_admin, groups, scan, topics
+from broker.log.admin import group_admin, groups, topics
 from broker.log.options import KafkaOptions
-from broker.store import blocked, desk, ledger_view, marks
-from broker.store.blocked import BlockedMessage
-from broker.store.engine import Store
+from broker.log.reading import scan
+from broker.store.access.engine import Store
+from broker.store.delivering import blocked, marks
+from broker.store.delivering.blocked import BlockedMessage
 from broker.store.rows import Name
+from broker.store.view import desk, ledger_view
 
 _SESSION_MARGIN_S: Final = 3.0
 _SKEW_MS: Final = 60_000

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
 import uvloop
 
 from broker.core.catalogue.directory import Directory
-from broker.log.codec import Codec
 from broker.log.options import KafkaOptions
-from broker.log.registry import open_codec
-from broker.store.engine import Store
+from broker.log.registry.registry import open_codec
+from broker.log.values.codec import Codec
+from broker.store.access.engine import Store
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess

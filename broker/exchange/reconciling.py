@@ -12,10 +12,10 @@ from broker.core.ids import BROKER, PartnerId, derived_id
 from broker.core.message import Message, MessageClass, rfc3339, to_headers, value_digest
 from broker.core.records import NewRecord, Record
 from broker.errors import Corrupt
-from broker.log import topics
-from broker.log.codec import Codec
-from broker.store.reconciliation import ReconciledRow, reconciled_case
-from broker.store.statements import slices
+from broker.log.admin import topics
+from broker.log.values.codec import Codec
+from broker.store.access.statements import slices
+from broker.store.view.reconciliation import ReconciledRow, reconciled_case
 
 RECONCILED: Final = "operator.reconciled"
 LINES: Final = 1000

@@ -15,11 +15,12 @@ from broker.exchange import batch, reading
 from broker.exchange.originals import read_originals
 from broker.exchange.ports import ReadAt
 from broker.exchange.rebuild_workers import Tools
-from broker.log import scan, topics
-from broker.log.codec import Codec
-from broker.store import directory as directory_rows
-from broker.store import ledger_view
-from broker.store.engine import Store
+from broker.log.admin import topics
+from broker.log.reading import scan
+from broker.log.values.codec import Codec
+from broker.store.access.engine import Store
+from broker.store.view import directory as directory_rows
+from broker.store.view import ledger_view
 
 BATCH: Final = 8000
 """Records of one transaction: of a case that is in it several times, the state is read and written once."""

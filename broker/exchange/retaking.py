@@ -12,10 +12,11 @@ from broker.core.operating.desk import is_control
 from broker.core.records import Record, TopicPartition
 from broker.exchange.rebuild_workers import Tools
 from broker.exchange.rejudging import FETCH_BYTES, chunks
-from broker.log import scan, topics
-from broker.store import desk, messages
-from broker.store.engine import Store
+from broker.log.admin import topics
+from broker.log.reading import scan
+from broker.store.access.engine import Store
 from broker.store.rows import Name
+from broker.store.view import desk, messages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

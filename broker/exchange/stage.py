@@ -21,10 +21,10 @@ from broker.exchange.kept import Kept, beyond, joined
 from broker.exchange.options import ExchangeOptions
 from broker.exchange.originals import read_originals
 from broker.exchange.ports import MakeTopics, ReadAt, ReaderFactory, Writer
-from broker.log.codec import Codec
-from broker.store import directory as directory_rows
-from broker.store import ledger_view
-from broker.store.engine import Store
+from broker.log.values.codec import Codec
+from broker.store.access.engine import Store
+from broker.store.view import directory as directory_rows
+from broker.store.view import ledger_view
 from broker.telemetry import ROAD, get_log
 
 _log = get_log("exchange")

@@ -15,24 +15,15 @@ from broker.core.events import compartment_aad
 from broker.core.ids import BROKER, CaseId, PartnerId, key_case
 from broker.core.message import Message, epoch_ms, from_epoch_ms, from_record
 from broker.intake.ports import Held, Name, Whereabouts
-from broker.log.codec import Codec
-from broker.log.compartment import open_value
-from broker.store import (
-    attempts,
-    awaiting,
-    cases,
-    desk,
-    frames,
-    ledger_view,
-    mailbox,
-    messages,
-    parked,
-)
-from broker.store import directory as directory_rows
-from broker.store.engine import Store
-from broker.store.ledger_view import Loaded
+from broker.log.values.codec import Codec
+from broker.log.values.compartment import open_value
+from broker.store.access.engine import Store
+from broker.store.delivering import attempts, awaiting, frames, mailbox, parked
 from broker.store.rows import MessageRow
 from broker.store.vault import KeyDestroyed, Vault
+from broker.store.view import cases, desk, ledger_view, messages
+from broker.store.view import directory as directory_rows
+from broker.store.view.ledger_view import Loaded
 
 FIRST_LOOK_S = 0.005
 LONGEST_LOOK_S = 0.1

@@ -9,21 +9,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from broker.errors import Unreachable, WrongUse
-from broker.intake.answers import Answer, json_answer
-from broker.intake.auth import Callers
-from broker.intake.dispatch import Dispatcher
-from broker.intake.gather import Gatherer, utc_now
-from broker.intake.mailboxes import MailboxRoutes
-from broker.intake.openapi import describe
+from broker.intake.asking.mailboxes import MailboxRoutes
+from broker.intake.asking.reads import Reads
+from broker.intake.asking.registry import Registry
+from broker.intake.door.dispatch import Dispatcher
+from broker.intake.door.openapi import describe
+from broker.intake.door.server import Server
+from broker.intake.door.table import rows
+from broker.intake.http.answers import Answer, json_answer
+from broker.intake.http.auth import Callers
+from broker.intake.http.routes import Call, Route, Table
 from broker.intake.options import IntakeOptions
 from broker.intake.ports import DirectorySource, Keys, Ledger, Mailboxes, Opener, Pressure, View
-from broker.intake.reads import Reads
-from broker.intake.registry import Registry
-from broker.intake.routes import Call, Route, Table
-from broker.intake.server import Server
-from broker.intake.submissions import Submissions
-from broker.intake.table import rows
-from broker.log.codec import Codec
+from broker.intake.submitting.gather import Gatherer, utc_now
+from broker.intake.submitting.submissions import Submissions
+from broker.log.values.codec import Codec
 from broker.telemetry import Log, get_log
 
 

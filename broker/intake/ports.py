@@ -13,8 +13,8 @@ from broker.core.ids import CaseId, MessageId, PartnerId, Party
 from broker.core.message import Message
 from broker.core.operating.desk import Dossier
 from broker.core.records import NewRecord, Position
-from broker.store.ledger_view import Loaded
 from broker.store.rows import AttemptRow, MessageRow
+from broker.store.view.ledger_view import Loaded
 
 Name = tuple[Party, MessageId]
 

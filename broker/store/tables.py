@@ -249,7 +249,12 @@ mailbox: Final = Table(
     Column("source", String(31), nullable=False),
     Column("id", String(64), nullable=False),
     Column("case_id", Text, nullable=False),
-    Column("record", LargeBinary, nullable=False, comment="the outbox record verbatim (store/frames.py)"),
+    Column(
+        "record",
+        LargeBinary,
+        nullable=False,
+        comment="the outbox record verbatim (store/delivering/frames.py)",
+    ),
     Column("placed_at", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False, default=0, comment="how often it was leased"),
     Column("lease", String(64)),

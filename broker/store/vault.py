@@ -19,10 +19,10 @@ from sqlalchemy import Connection, Row, Select, select, update
 from broker.core.ids import CaseId
 from broker.core.sealing import KEY_BYTES, SealBroken, unwrap, wrap
 from broker.errors import Corrupt, TongbanError, Unreachable, WrongUse
-from broker.store import names
-from broker.store.engine import Store
-from broker.store.schema import VAULT_SCHEMA
-from broker.store.statements import insert_missing, insert_or_update
+from broker.store.access import names
+from broker.store.access.engine import Store
+from broker.store.access.schema import VAULT_SCHEMA
+from broker.store.access.statements import insert_missing, insert_or_update
 from broker.store.tables import case_key
 
 CACHE_CASES: Final = 20_000

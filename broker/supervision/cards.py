@@ -14,8 +14,8 @@ from broker.core.clocks.deadlines import Deadline, Kind, Light
 from broker.core.ids import BROKER, Party, derived_id
 from broker.core.message import Message, MessageClass, to_headers, value_digest
 from broker.core.records import NewRecord
-from broker.log import topics
-from broker.log.codec import Codec
+from broker.log.admin import topics
+from broker.log.values.codec import Codec
 
 
 def card_records(

@@ -18,10 +18,10 @@ from broker.core.ids import CaseId
 from broker.core.message import epoch_ms
 from broker.core.records import NewRecord, Position
 from broker.errors import Corrupt, TongbanError, WrongUse
-from broker.log.codec import Codec
-from broker.store import deadlines as rows
-from broker.store.deadlines import Place, Planned, Replanned
-from broker.store.engine import Store
+from broker.log.values.codec import Codec
+from broker.store.access.engine import Store
+from broker.store.view import deadlines as rows
+from broker.store.view.deadlines import Place, Planned, Replanned
 from broker.supervision.cards import card_records
 from broker.supervision.planning import PAGE, Planning
 from broker.telemetry import DEADLINE_DELAY, get_log

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from broker.core.evaluation.figure_columns import COLUMNS, Column, Unit
 from broker.core.evaluation.figures import Figures, Row
 from broker.core.message import SHANGHAI, epoch_ms
-from broker.store.figures import Places, Progress, Window, cases_in
+from broker.store.view.figures import Places, Progress, Window, cases_in
 
 if TYPE_CHECKING:
     import pyarrow  # type: ignore[import-untyped]  # it carries no types

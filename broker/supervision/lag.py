@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from broker.core.catalogue.directory import Directory
-from broker.log import groups, topics
-from broker.log.lag import Exactness, PartitionLag, group_lag
+from broker.log.admin import groups, topics
 from broker.log.options import KafkaOptions
+from broker.log.reading.lag import Exactness, PartitionLag, group_lag
 from broker.telemetry import (
     GROUP_LAG,
     GROUP_LAG_SECONDS,

@@ -12,10 +12,10 @@ from broker.core.case.terms import Terms, terms_of_case
 from broker.core.catalogue.directory import EMPTY, Directory, read_directory
 from broker.core.clocks.deadlines import Deadline, deadlines
 from broker.core.message import epoch_ms
-from broker.store import deadlines as rows
-from broker.store import directory as directory_rows
-from broker.store.deadlines import Place, Planned, Replanned
-from broker.store.engine import Store
+from broker.store.access.engine import Store
+from broker.store.view import deadlines as rows
+from broker.store.view import directory as directory_rows
+from broker.store.view.deadlines import Place, Planned, Replanned
 
 PAGE: Final = 200
 """How many cases are looked at together: some 30 ms, in which a process that also takes messages in does nothing else."""

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from broker.errors import TongbanError
-from broker.store import ledger_view
-from broker.store.engine import Store
+from broker.store.access.engine import Store
+from broker.store.view import ledger_view
 from broker.telemetry import get_log
 
 RETRY_AFTER_S: Final = 1.0

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 from broker.core.catalogue.directory import Directory
 from broker.errors import TongbanError
-from broker.log.codec import Codec
 from broker.log.options import KafkaOptions
-from broker.store.engine import Store
+from broker.log.values.codec import Codec
+from broker.store.access.engine import Store
 from broker.supervision.deadlines import Deadlines, Writer
 from broker.supervision.expiring import Agreements
 from broker.supervision.lag import read_lag

@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 from broker.core.case.case_state import CaseState
 from broker.core.ids import BROKER, CaseId, MessageId, PartnerId, Party
 from broker.core.message import epoch_ms
-from broker.store import ledger_view
-from broker.store.reconciliation import ReconciledRow, reconciled_case
 from broker.store.rows import CardRow, CaseRow, MessageRow
+from broker.store.view import ledger_view
+from broker.store.view.reconciliation import ReconciledRow, reconciled_case
 from tests.core.figure_samples import HENGSHAN, LAIBIN, a_case, accepted, at, decided
 from tests.store import samples
 

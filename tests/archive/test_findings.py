@@ -18,9 +18,9 @@ from broker.core.calendar import STATUTORY
 from broker.core.case.case_state import CaseState, Fee, Status
 from broker.core.ids import CaseId, PartnerId
 from broker.core.message import epoch_ms
-from broker.log.topics import LEDGER
-from broker.store import ledger_view
-from broker.store.engine import Store
+from broker.log.admin.topics import LEDGER
+from broker.store.access.engine import Store
+from broker.store.view import ledger_view
 from tests.archive.audit_world import HENGSHAN, LAIBIN, World, a_case, accepted, at, decided
 
 CASE = CaseId(f"{LAIBIN}/000001")

@@ -17,8 +17,8 @@ from broker.core.ids import CaseId, PartnerId, Party
 from broker.core.message import Message, value_digest
 from broker.core.problems import Refusal
 from broker.exchange.reconciling import reconciled_records
-from broker.store import ledger_view
-from broker.store.engine import Store
+from broker.store.access.engine import Store
+from broker.store.view import ledger_view
 from broker.supervision.figures import compute, csv_bytes
 from tests.exchange.fakes import CODEC, NOW, message
 from tests.exchange.test_stage import World

@@ -12,7 +12,7 @@ from broker.archive.reconciliation import of_lists
 from broker.core.case.case_state import CaseState, Fee
 from broker.core.ids import CaseId
 from broker.core.message import epoch_ms
-from broker.store.engine import Store
+from broker.store.access.engine import Store
 from tests.archive.audit_world import HENGSHAN, LAIBIN, World, accepted, at, decided
 
 Line = tuple[str, str | None, int | None]

@@ -26,8 +26,8 @@ from bench.road import read_arguments, sizes
 from bench.steps import measure_all
 from bench.stub import Partner
 from broker.core.signatures import SigningKey, verify
-from broker.log.codec import Codec
-from broker.log.schemas import SchemaSet
+from broker.log.schema.schemas import SchemaSet
+from broker.log.values.codec import Codec
 
 KEY = SigningKey.from_seed(b"k" * 32)
 

@@ -12,8 +12,8 @@ from bench.hall_days import ITEMS, KINDS, MINUTES, PER_DAY, UNITS, Said, items, 
 from bench.hall_letters import HALL, OPENING, Writer, request, side_of
 from bench.lean_http import body_length
 from broker.core.signatures import SigningKey
-from broker.log.codec import Codec
-from broker.log.schemas import SchemaSet
+from broker.log.schema.schemas import SchemaSet
+from broker.log.values.codec import Codec
 
 CODEC = Codec(SchemaSet.load())
 

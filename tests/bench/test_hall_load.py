@@ -15,8 +15,8 @@ from bench.hall_plan import Batch, Plan
 from bench.house import free_port
 from bench.lean_http import Answering
 from broker.core.signatures import SigningKey
-from broker.log.codec import Codec
-from broker.log.schemas import SchemaSet
+from broker.log.schema.schemas import SchemaSet
+from broker.log.values.codec import Codec
 
 CODEC = Codec(SchemaSet.load())
 

@@ -18,12 +18,13 @@ from broker.core.operating import desk as core
 from broker.core.operating.desk import Dossier
 from broker.core.operating.levers import Levers, Pulled
 from broker.core.receipts import Outcome
-from broker.store import desk, ledger_view, line_status
-from broker.store.engine import Store
-from broker.store.line_status import LineStatus
+from broker.store.access.engine import Store
+from broker.store.delivering import line_status
+from broker.store.delivering.line_status import LineStatus
 from broker.store.rows import DirectoryRow, MessageRow
 from broker.store.tables import dossier as dossier_table
 from broker.store.tables import lever, tally
+from broker.store.view import desk, ledger_view
 from tests.store import samples
 
 LAIBIN, HENGSHAN, HENGYANG = PartnerId("451300"), PartnerId("430423"), PartnerId("430400")

@@ -297,7 +297,8 @@ async def test_more_requests_than_connections_all_go_out_in_turn() -> None:
     async with serving(says(OK), connections=2) as (server, client):
         results = await asyncio.gather(*(ask(client) for _ in range(50)))
         assert {status_of(each) for each in results} == {200}
-        assert server.connections == 2
+        assert len(server.requests) == 50
+        assert server.connections <= 2, "a quick partner may have answered them all on one"
 
 
 async def test_closing_ends_every_request_once() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.store.engine import Store
+from broker.store.access.engine import Store
 
 
 @pytest.fixture

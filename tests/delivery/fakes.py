@@ -23,10 +23,10 @@ from broker.delivery.options import DeliveryOptions
 from broker.delivery.ports import OnPartitions, Opened, Reader
 from broker.delivery.stage import Delivery
 from broker.errors import Corrupt, NotDurable, PositionConflict, Unreachable
-from broker.log.codec import Codec
-from broker.log.schemas import SchemaSet
-from broker.log.topics import DESK, LEDGER, outbox
-from broker.store.engine import Store
+from broker.log.admin.topics import DESK, LEDGER, outbox
+from broker.log.schema.schemas import SchemaSet
+from broker.log.values.codec import Codec
+from broker.store.access.engine import Store
 from connectors.base import Answer, Deferred, Delivered, Features, Parcel
 from connectors.mapping import PartnerMapping
 
@@ -56,6 +56,7 @@ class FakeLog:
         self.lose_polls = 0.0
         self._ledger_offsets: dict[int, int] = defaultdict(int)
         self._numbers: dict[tuple[str, str], int] = defaultdict(int)
+        self._last: dict[tuple[str, str, int], tuple[TopicPartition, int]] = {}
 
     def send(
         self,
@@ -122,7 +123,13 @@ class FakeLog:
         place = TopicPartition(
             outbox(PartnerId(partner)), message.source_position.partition % self.partitions
         )
+        self._last[partner, message.name, message.redrive] = place, len(self.records[place])
         self.append_raw(place, message.case.encode(), message.value, to_headers(message))
+
+    def is_done(self, partner: str, message: Message) -> bool:
+        """Whether no worker will read the message again: the group is past its last record."""
+        place, offset = self._last[partner, message.name, message.redrive]
+        return offset < self.commits.get(place, Commit(0)).offset
 
     def append_raw(
         self, place: TopicPartition, key: bytes, value: bytes, headers: tuple[tuple[str, bytes], ...]

@@ -16,14 +16,14 @@ from broker.core.ids import PartnerId
 from broker.core.lane.offset_map import NoteUnreadable, decode, digest
 from broker.core.lane.offset_note import encode
 from broker.core.records import Commit, TopicPartition
-from broker.delivery.commits import Commits
-from broker.delivery.held import Held
-from broker.delivery.recall import Recall
-from broker.delivery.tenure import Tenure
+from broker.delivery.assigned.tenure import Tenure
+from broker.delivery.joining.commits import Commits
+from broker.delivery.joining.recall import Recall
+from broker.delivery.lines.held import Held
 from broker.errors import PositionConflict, Unreachable
-from broker.log.topics import outbox
-from broker.store import commit_notes
-from broker.store.engine import Store
+from broker.log.admin.topics import outbox
+from broker.store.access.engine import Store
+from broker.store.delivering import commit_notes
 from broker.telemetry import METRICS, ROAD, Step
 from connectors.base import Answer, Parcel
 from tests.core.test_offset_map import mutated

@@ -11,8 +11,8 @@ from broker.core.ids import CaseId, MessageId, PartnerId, Party, receipt_id
 from broker.core.message import Message, MessageClass
 from broker.core.operating.desk import BEHIND_A_DOSSIER, SCHEDULE_USED_UP
 from broker.core.records import NewRecord
-from broker.store import attempts, blocked, parked
-from broker.store.engine import Store
+from broker.store.access.engine import Store
+from broker.store.delivering import attempts, blocked, parked
 from connectors.base import Answer, Deferred, Delivered, Parcel, Refused
 from tests.delivery.fakes import SENDER, City, FakeLog, World, wait_for
 

@@ -10,11 +10,11 @@ import pytest
 from broker.core.catalogue.directory import Limits
 from broker.core.ids import PartnerId
 from broker.core.operating.levers import Levers, Pulled
-from broker.delivery.following import in_force
-from broker.delivery.place import MailboxPlace
+from broker.delivery.lines.following import in_force
+from broker.delivery.lines.place import MailboxPlace
 from broker.delivery.stage import Delivery, SystemClock
-from broker.store import line_status, mailbox, parked
-from broker.store.engine import Store
+from broker.store.access.engine import Store
+from broker.store.delivering import line_status, mailbox, parked
 from broker.telemetry import METRICS
 from connectors.base import Closed, Deferred, Delivered, Ports
 from connectors.mailbox import MailboxConnector, MailboxOptions

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from broker.delivery.gatherer import Gatherer
+from broker.delivery.ending.gatherer import Gatherer
 from broker.errors import Unreachable
 from tests.delivery.fakes import wait_for
 

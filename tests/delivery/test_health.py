@@ -11,9 +11,9 @@ import pytest
 from broker.core.catalogue.directory import Limits
 from broker.core.ids import PartnerId
 from broker.core.lane.circuit import CircuitPolicy, Phase
-from broker.delivery.health import Health
-from broker.store import awaiting, parked
-from broker.store.engine import Store
+from broker.delivery.lines.health import Health
+from broker.store.access.engine import Store
+from broker.store.delivering import awaiting, parked
 from connectors.base import Answer, Deferred, Delivered, Misconfigured, Parcel, Refused, Taken
 from tests.delivery.fakes import TOUCHY, City, FakeLog, World, in_order, wait_for
 from tests.delivery.test_lease import FakeClock

@@ -17,20 +17,20 @@ from broker.core.ids import CaseId, PartnerId
 from broker.core.message import from_record, to_headers
 from broker.core.records import NewRecord
 from broker.core.signatures import sign_v1a
+from broker.delivery.lines.papers import Papers
+from broker.delivery.lines.place import MailboxPlace
 from broker.delivery.options import DeliveryOptions
-from broker.delivery.papers import Papers
-from broker.delivery.place import MailboxPlace
 from broker.delivery.ports import OnPartitions, Reader
 from broker.delivery.stage import Delivery, SystemClock
-from broker.log.compartment import seal_value
-from broker.log.lag import group_lag
+from broker.log.admin.topics import LEDGER, ensure_topics, outbox, outbox_partition
 from broker.log.options import KafkaOptions
-from broker.log.reader import GroupReader
-from broker.log.scan import scan
-from broker.log.topics import LEDGER, ensure_topics, outbox, outbox_partition
-from broker.log.writer import Writer
-from broker.store import mailbox
-from broker.store.engine import Store
+from broker.log.reading.lag import group_lag
+from broker.log.reading.reader import GroupReader
+from broker.log.reading.scan import scan
+from broker.log.values.compartment import seal_value
+from broker.log.writing.writer import Writer
+from broker.store.access.engine import Store
+from broker.store.delivering import mailbox
 from broker.store.vault import Vault
 from connectors import registry
 from connectors.base import Connector, Ports

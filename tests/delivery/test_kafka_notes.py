@@ -16,12 +16,12 @@ from broker.delivery.options import DeliveryOptions
 from broker.delivery.ports import OnPartitions, Reader
 from broker.delivery.stage import Delivery
 from broker.errors import PositionConflict
+from broker.log.admin.topics import ensure_topics, outbox
 from broker.log.options import KafkaOptions
-from broker.log.reader import GroupReader
-from broker.log.topics import ensure_topics, outbox
-from broker.log.writer import Writer
-from broker.store import commit_notes
-from broker.store.engine import Store
+from broker.log.reading.reader import GroupReader
+from broker.log.writing.writer import Writer
+from broker.store.access.engine import Store
+from broker.store.delivering import commit_notes
 from connectors.base import Answer, Parcel
 from deploy.kafka.cluster import EmbeddedKafka
 from tests.delivery.fakes import CODEC, City, CityConnector, FakeLog, World, wait_for

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from broker.core.ids import PartnerId
 from broker.core.records import NewRecord, Position, TopicPartition
-from broker.delivery.lease import Lease
+from broker.delivery.assigned.lease import Lease
 from broker.delivery.ports import OnPartitions, Reader
-from broker.store import parked
-from broker.store.engine import Store
+from broker.store.access.engine import Store
+from broker.store.delivering import parked
 from connectors.base import Deferred, Delivered
 from tests.delivery.fakes import City, FakeLedger, FakeLog, FakeReader, World, wait_for
 

@@ -11,9 +11,9 @@ import pytest
 from broker.core.events import compartment_aad
 from broker.core.ids import CaseId, MessageId, Party
 from broker.core.message import Message, MessageClass
-from broker.delivery.papers import Papers
+from broker.delivery.lines.papers import Papers
 from broker.errors import Corrupt
-from broker.log.compartment import seal_value
+from broker.log.values.compartment import seal_value
 from broker.store.vault import KeyDestroyed
 from connectors.base import Features
 from connectors.mapping import PartnerMapping

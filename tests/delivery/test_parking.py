@@ -12,8 +12,8 @@ from broker.core.catalogue.directory import Directory
 from broker.core.ids import CaseId, MessageId, PartnerId
 from broker.core.lane.office_hours import Day, OfficeHours, Window
 from broker.core.lane.schedule import RetryPlan, Waits
-from broker.store import attempts, parked
-from broker.store.engine import Store
+from broker.store.access.engine import Store
+from broker.store.delivering import attempts, parked
 from connectors.base import Deferred, Delivered
 from tests.delivery.fakes import SENDER, City, FakeLog, World, directory_of, wait_for
 

@@ -11,7 +11,7 @@ from broker.core.ids import BROKER, CaseId, PartnerId
 from broker.core.message import Message, MessageClass, Mode, from_record, to_headers, value_digest
 from broker.core.receipts import Outcome, Receipt
 from broker.core.records import Position, Record
-from broker.delivery.receipts import Ending, receipt_record
+from broker.delivery.ending.receipts import Ending, receipt_record
 from tests.core.samples import by_opening
 from tests.delivery.fakes import CODEC
 

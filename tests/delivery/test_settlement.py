@@ -9,12 +9,12 @@ from functools import partial
 from broker.core.ids import PartnerId
 from broker.core.message import MessageClass, from_record
 from broker.core.receipts import Outcome
-from broker.delivery.lease import Lease
-from broker.delivery.receipts import Ending
-from broker.delivery.settlement import Settlement
+from broker.delivery.assigned.lease import Lease
+from broker.delivery.assigned.tenure import Entry, Tenure
+from broker.delivery.ending.receipts import Ending
+from broker.delivery.ending.settlement import Settlement
 from broker.delivery.stage import SystemClock
-from broker.delivery.tenure import Entry, Tenure
-from broker.store.engine import Store
+from broker.store.access.engine import Store
 from tests.delivery.fakes import CODEC, FakeLedger, FakeLog
 
 PARTNER = PartnerId("430423")

@@ -11,10 +11,11 @@ from broker.core.catalogue.directory import Limits
 from broker.core.ids import MessageId, PartnerId
 from broker.core.message import Message, MessageClass
 from broker.core.records import Commit, TopicPartition
-from broker.delivery.place import MailboxPlace
+from broker.delivery.lines.place import MailboxPlace
 from broker.delivery.stage import SystemClock
-from broker.store import attempts, awaiting, mailbox, parked, tables
-from broker.store.engine import Store
+from broker.store import tables
+from broker.store.access.engine import Store
+from broker.store.delivering import attempts, awaiting, mailbox, parked
 from connectors.base import (
     Answer,
     Closed,

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from broker.core.ids import MessageId, PartnerId, Party
 from broker.core.lane.offset_map import OffsetMap, decode, digest
 from broker.core.records import Position, Record, TopicPartition
-from broker.delivery.tenure import Due, Tenure
-from broker.store.blocked import Release
+from broker.delivery.assigned.tenure import Due, Tenure
+from broker.store.delivering.blocked import Release
 
 PLACE = TopicPartition("tongban.outbox.430423", 0)
 

@@ -12,7 +12,7 @@ from broker.core.ids import PartnerId
 from broker.core.operating.levers import Levers, Pulled
 from broker.core.records import Record, TopicPartition
 from broker.delivery.ports import OnPartitions, Reader
-from broker.store.engine import Store
+from broker.store.access.engine import Store
 from broker.telemetry import METRICS
 from connectors.base import Deferred
 from tests.delivery.fakes import TOUCHY, City, FakeLog, FakeReader, World, wait_for
@@ -94,8 +94,8 @@ async def test_a_reader_that_goes_silent_is_told_and_replaced(world: World) -> N
 async def test_a_reader_that_neither_answers_nor_leaves_is_replaced_all_the_same(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("broker.delivery.stalling._ASK_S", 0.1)
-    monkeypatch.setattr("broker.delivery.membership._LEAVE_S", 0.1)
+    monkeypatch.setattr("broker.delivery.watching.stalling._ASK_S", 0.1)
+    monkeypatch.setattr("broker.delivery.joining.membership._LEAVE_S", 0.1)
     delivery = world.delivery()
     running = asyncio.create_task(delivery.run())
     await wait_for(lambda: bool(world.log.members), also=running)
@@ -110,7 +110,7 @@ async def test_a_reader_that_neither_answers_nor_leaves_is_replaced_all_the_same
 
 
 async def test_a_poll_that_hangs_is_given_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("broker.delivery.membership._SILENT_S", 0.2)
+    monkeypatch.setattr("broker.delivery.joining.membership._SILENT_S", 0.2)
     delivery = world.delivery()
     running = asyncio.create_task(delivery.run())
     await wait_for(lambda: bool(world.log.members), also=running)

@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from broker.core.problems import Refusal
-from broker.log.codec import Codec
-from broker.log.schemas import SchemaSet
+from broker.log.schema.schemas import SchemaSet
+from broker.log.values.codec import Codec
 from deploy.demo.client import RegisteredSchema
 from deploy.demo.forms import Form, application, complaint, courier_number, form, notice_number
 from deploy.demo.leaflets import sheet

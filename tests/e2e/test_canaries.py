@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import orjson
 import pytest
 
-from broker.log import scan, topics
+from broker.log.admin import topics
 from broker.log.options import KafkaOptions
+from broker.log.reading import scan
 from tests.e2e.conftest import Running
 from tests.e2e.road import ITEM, A, B, until
 

@@ -22,7 +22,7 @@ from nacl.signing import VerifyKey
 from standardwebhooks import Webhook
 
 from broker.core.ids import CaseId
-from broker.log.topics import ledger_partition
+from broker.log.admin.topics import ledger_partition
 from deploy.kafka.cluster import EmbeddedKafka
 from tests.e2e.city import City
 from tests.e2e.road import ITEM, A, B, Road, directory_in_force, until, write

@@ -26,8 +26,9 @@ from broker.commands.desk import desk as desk_commands
 from broker.commands.partners import partner as partner_commands
 from broker.core.ids import CaseId, MessageId, PartnerId, Party
 from broker.core.operating.desk import Dossier
-from broker.store import attempts, desk, line_status
-from broker.store.engine import Store
+from broker.store.access.engine import Store
+from broker.store.delivering import attempts, line_status
+from broker.store.view import desk
 from deploy.kafka.cluster import EmbeddedKafka
 from tests.e2e.city import City
 from tests.e2e.road import ITEM, A, B, C, Road, directory_in_force, environment, until

@@ -25,9 +25,9 @@ from broker.core.records import NewRecord, Position, Record
 from broker.errors import Corrupt
 from broker.exchange import batch, reading
 from broker.exchange.originals import read_originals
-from broker.log import topics
-from broker.store.ledger_view import Known, Loaded
+from broker.log.admin import topics
 from broker.store.rows import MessageRow, Name
+from broker.store.view.ledger_view import Known, Loaded
 from tests.exchange.fakes import CODEC
 
 NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)

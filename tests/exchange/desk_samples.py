@@ -12,7 +12,7 @@ from broker.core.operating.desk import SCHEDULE_USED_UP, Act, Dossier
 from broker.core.receipts import Outcome, Receipt
 from broker.core.records import NewRecord, Position
 from broker.exchange.acts import act_record
-from broker.log.topics import LEDGER
+from broker.log.admin.topics import LEDGER
 from tests.exchange.fakes import CODEC, NOW, Ledger
 
 BY = "值班员 07"

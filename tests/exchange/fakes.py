@@ -14,9 +14,9 @@ from broker.core.records import Commit, NewRecord, Position, Record, TopicPartit
 from broker.errors import Corrupt, NotDurable, Unreachable
 from broker.exchange.applying import directory_records
 from broker.exchange.ports import OnPartitions
-from broker.log.codec import Codec
-from broker.log.schemas import SchemaSet
-from broker.log.topics import LEDGER
+from broker.log.admin.topics import LEDGER
+from broker.log.schema.schemas import SchemaSet
+from broker.log.values.codec import Codec
 from tests.core.test_routing import DOCUMENTS
 
 NOW = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)

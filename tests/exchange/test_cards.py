@@ -20,8 +20,8 @@ from broker.core.message import from_record
 from broker.core.records import Position, Record
 from broker.errors import Corrupt
 from broker.exchange.cards import Issued, judge_card
-from broker.log.topics import LEDGER
-from broker.store import cases
+from broker.log.admin.topics import LEDGER
+from broker.store.view import cases
 from broker.supervision.cards import card_records
 from broker.telemetry import METRICS
 from tests.core.test_deadlines import ITEM, accepted, state

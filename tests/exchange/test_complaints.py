@@ -14,9 +14,9 @@ from broker.core.case.case_state import Status
 from broker.core.events import compartment_aad
 from broker.core.ids import BROKER, CaseId, MessageId, Party
 from broker.core.message import Message, from_record, value_digest
-from broker.log.topics import LEDGER
-from broker.store import cases, messages
-from broker.store.engine import Store
+from broker.log.admin.topics import LEDGER
+from broker.store.access.engine import Store
+from broker.store.view import cases, messages
 from tests.exchange.fakes import CODEC, NOW, message
 from tests.exchange.test_stage import A, B, World
 

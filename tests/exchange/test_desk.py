@@ -19,11 +19,11 @@ from broker.core.receipts import Outcome
 from broker.core.records import Position, Record
 from broker.exchange import rejudging
 from broker.exchange.acts import Lever, lever_record
-from broker.log.topics import LEDGER
-from broker.store import desk, ledger_view, levers, messages
-from broker.store.engine import Store
-from broker.store.export import export
+from broker.log.admin.topics import LEDGER
+from broker.store.access.engine import Store
 from broker.store.rows import MessageRow
+from broker.store.view import desk, ledger_view, levers, messages
+from broker.store.view.export import export
 from broker.telemetry import UNREADABLE
 from tests.exchange.desk_samples import BY, WHY, Office, ended
 from tests.exchange.fakes import CODEC, NOW, Ledger, message

@@ -21,10 +21,10 @@ from broker.exchange.kept import Kept, beyond, joined
 from broker.exchange.options import ExchangeOptions
 from broker.exchange.reading import Wanted
 from broker.exchange.stage import Exchange
-from broker.store import cases, ledger_view
-from broker.store.engine import Store
-from broker.store.ledger_view import NOTHING_OF_THE_DESK, Loaded
+from broker.store.access.engine import Store
 from broker.store.rows import MessageRow, OutcomeRow
+from broker.store.view import cases, ledger_view
+from broker.store.view.ledger_view import NOTHING_OF_THE_DESK, Loaded
 from tests.exchange.fakes import CODEC, P0, Ledger, Reader, message
 from tests.store import samples
 

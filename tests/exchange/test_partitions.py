@@ -16,9 +16,9 @@ from broker.exchange.applying import directory_records
 from broker.exchange.options import ExchangeOptions
 from broker.exchange.ports import OnPartitions
 from broker.exchange.stage import Exchange
-from broker.log.topics import LEDGER
-from broker.store import cases, ledger_view
-from broker.store.engine import Store
+from broker.log.admin.topics import LEDGER
+from broker.store.access.engine import Store
+from broker.store.view import cases, ledger_view
 from tests.core.test_routing import DOCUMENTS
 from tests.exchange.fakes import CODEC, NOW, Ledger, message
 

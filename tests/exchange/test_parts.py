@@ -13,8 +13,8 @@ from broker.core.message import MessageClass, from_record, value_digest
 from broker.core.receipts import Outcome
 from broker.core.records import Position, Record
 from broker.errors import Corrupt
-from broker.log import topics
-from broker.log.compartment import open_value, seal_value
+from broker.log.admin import topics
+from broker.log.values.compartment import open_value, seal_value
 from tests.exchange.bundle_steps import CHAIN, applied, copies
 from tests.exchange.bundle_world import AUTHORITIES, BORN, DATA, HALL, LEAD, NOW, PARTITION, World, decided
 from tests.exchange.desk_samples import ended

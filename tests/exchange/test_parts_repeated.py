@@ -17,9 +17,9 @@ from broker.core.message import from_record
 from broker.core.records import Position
 from broker.exchange.applying import directory_records
 from broker.exchange.rejudging import take_in
-from broker.log import topics
-from broker.store import cases, ledger_view
-from broker.store.engine import Store
+from broker.log.admin import topics
+from broker.store.access.engine import Store
+from broker.store.view import cases, ledger_view
 from tests.exchange.bundle_steps import CHAIN, applied, copies
 from tests.exchange.bundle_world import (
     AUTHORITIES,

@@ -18,13 +18,15 @@ from broker.exchange.applying import directory_records
 from broker.exchange.options import ExchangeOptions
 from broker.exchange.ports import OnPartitions
 from broker.exchange.stage import Exchange
-from broker.log import group_admin, groups, scan, topics
+from broker.log.admin import group_admin, groups, topics
 from broker.log.options import KafkaOptions
-from broker.log.reader import GroupReader
-from broker.log.writer import Writer
-from broker.store import blocked, ledger_view
-from broker.store.engine import Store
-from broker.store.export import export
+from broker.log.reading import scan
+from broker.log.reading.reader import GroupReader
+from broker.log.writing.writer import Writer
+from broker.store.access.engine import Store
+from broker.store.delivering import blocked
+from broker.store.view import ledger_view
+from broker.store.view.export import export
 from deploy.kafka.cluster import EmbeddedKafka
 from tests.core.test_routing import DOCUMENTS
 from tests.exchange.desk_samples import Office, ended

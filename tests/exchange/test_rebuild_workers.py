@@ -13,7 +13,7 @@ import pytest
 
 from broker.errors import WrongUse
 from broker.exchange.rebuild_workers import WORTH, Piece, processes
-from broker.store.engine import Store
+from broker.store.access.engine import Store
 from tests.exchange.rebuild_pieces import WITHIN_S, Fail, Linger, Meet, Note, crewed
 
 ROOT = Path(__file__).parents[2]

@@ -15,8 +15,8 @@ from broker.core.message import from_record
 from broker.core.records import NewRecord, Position, Record
 from broker.errors import Corrupt
 from broker.exchange.reconciling import LINES, RECONCILED, reconciled_records, rows
-from broker.log.topics import LEDGER
-from broker.store.reconciliation import ReconciledRow, reconciled_case
+from broker.log.admin.topics import LEDGER
+from broker.store.view.reconciliation import ReconciledRow, reconciled_case
 from tests.exchange.fakes import CODEC, NOW
 
 HENGSHAN = PartnerId("430423")

@@ -17,9 +17,9 @@ from broker.core.message import MessageClass, from_record
 from broker.core.records import NewRecord
 from broker.exchange.options import ExchangeOptions
 from broker.exchange.stage import Exchange
-from broker.log.topics import LEDGER
-from broker.store import cases, ledger_view, messages
-from broker.store.engine import Store
+from broker.log.admin.topics import LEDGER
+from broker.store.access.engine import Store
+from broker.store.view import cases, ledger_view, messages
 from broker.telemetry import UNREADABLE
 from tests.exchange.fakes import CODEC, Ledger, Reader, message
 

@@ -26,10 +26,10 @@ from broker.errors import NotDurable, Unreachable
 from broker.intake.intake import Intake, Parts
 from broker.intake.options import IntakeOptions
 from broker.intake.ports import Held, Name, Whereabouts
-from broker.log.codec import Codec
-from broker.log.schemas import SchemaSet
-from broker.store.ledger_view import Known, Loaded
+from broker.log.schema.schemas import SchemaSet
+from broker.log.values.codec import Codec
 from broker.store.rows import MessageRow
+from broker.store.view.ledger_view import Known, Loaded
 
 A, B, C = PartnerId("451300"), PartnerId("430423"), PartnerId("350200")
 ITEM = "000109016000"

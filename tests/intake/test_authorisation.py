@@ -14,10 +14,10 @@ import pytest
 from broker.core.case.lifecycle import CaseState, Status
 from broker.core.ids import CaseId, MessageId, Party
 from broker.core.message import Mode
-from broker.intake.auth import Auth
+from broker.intake.http.auth import Auth
+from broker.intake.http.routes import Route
 from broker.intake.options import IntakeOptions
 from broker.intake.ports import Whereabouts
-from broker.intake.routes import Route
 from broker.store.rows import MessageRow
 from tests.intake.fakes import ITEM, START, A, B, C, World, event, signed, token, world
 

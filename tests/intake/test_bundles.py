@@ -11,8 +11,8 @@ from broker.core.catalogue.directory import read_directory
 from broker.core.events import compartment_aad, structured_event
 from broker.core.ids import CaseId, part_case
 from broker.core.message import Mode
-from broker.log.compartment import open_value
-from broker.log.topics import ledger_partition
+from broker.log.admin.topics import ledger_partition
+from broker.log.values.compartment import open_value
 from broker.store.vault import KeyDestroyed
 from tests.intake.fakes import (
     CODEC,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from broker.intake.ahead import Ahead
+from broker.intake.submitting.ahead import Ahead
 from tests.core import samples
 
 

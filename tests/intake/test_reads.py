@@ -12,8 +12,8 @@ from openapi_spec_validator import validate
 from broker.core.ids import CaseId, MessageId, Party
 from broker.core.operating.desk import Dossier, Standing
 from broker.core.problems import CATALOGUE
+from broker.intake.asking.status import Stage, stage, status_of
 from broker.intake.ports import Whereabouts
-from broker.intake.status import Stage, stage, status_of
 from broker.store.rows import AttemptRow
 from tests.intake.fakes import CODEC, ITEM, A, B, C, event, world
 from tests.intake.test_authorisation import furnish, whereabouts

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.intake.strict_json import MAX_DEPTH, NotStrict, read, read_array
+from broker.intake.submitting.strict_json import MAX_DEPTH, NotStrict, read, read_array
 
 VALUES = st.recursive(
     st.none()

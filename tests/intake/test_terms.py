@@ -17,12 +17,12 @@ from broker.core.catalogue.directory import Directory, read_directory
 from broker.core.problems import Refusal
 from broker.core.times import china_day
 from broker.intake.adapters import StoreView
-from broker.intake.events import Origin, Submission, check
-from broker.intake.judging import Judge
-from broker.store import ledger_view
-from broker.store.engine import Store
-from broker.store.ledger_view import LedgerBatch
+from broker.intake.submitting.events import Origin, Submission, check
+from broker.intake.submitting.judging import Judge
+from broker.store.access.engine import Store
 from broker.store.rows import DirectoryRow
+from broker.store.view import ledger_view
+from broker.store.view.ledger_view import LedgerBatch
 from tests.intake.fakes import (
     CODEC,
     ITEM,

@@ -20,17 +20,19 @@ from broker.core.message import Message, from_record
 from broker.core.records import Position, Record
 from broker.core.signatures import verify
 from broker.intake.adapters import StoreMailboxes, StoreView, VaultOpener
-from broker.intake.gather import utc_now
 from broker.intake.intake import Intake, Parts
 from broker.intake.options import IntakeOptions
-from broker.log import scan, topics
-from broker.log.compartment import open_value
+from broker.intake.submitting.gather import utc_now
+from broker.log.admin import topics
 from broker.log.options import KafkaOptions
-from broker.log.writer import Writer
-from broker.store import frames, ledger_view, mailbox
-from broker.store.engine import Store
+from broker.log.reading import scan
+from broker.log.values.compartment import open_value
+from broker.log.writing.writer import Writer
+from broker.store.access.engine import Store
+from broker.store.delivering import frames, mailbox
 from broker.store.rows import CaseRow, MessageRow, OutcomeRow
 from broker.store.vault import Vault
+from broker.store.view import ledger_view
 from deploy.kafka.cluster import EmbeddedKafka
 from tests.intake.fakes import CODEC, KEYS, A, B, FakeDirectory, Reply, event, example, signed, token
 

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from broker.core.records import NewRecord, Position, Record, TopicPartition
+from broker.log.admin.topic_admin import TopicAdmin, Wanted
 from broker.log.options import KafkaOptions
-from broker.log.reader import GroupReader
-from broker.log.topic_admin import TopicAdmin, Wanted
-from broker.log.writer import Writer
+from broker.log.reading.reader import GroupReader
+from broker.log.writing.writer import Writer
 
 
 def unique(name: str) -> str:

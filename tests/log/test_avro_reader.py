@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.core.avro.avro_parser import read_record, read_schema
-from broker.log.avro_reader import RecordReader, compile_reader
-from broker.log.avro_scalars import Misfit, read_long, write_long
+from broker.log.values.avro_reader import RecordReader, compile_reader
+from broker.log.values.avro_scalars import Misfit, read_long, write_long
 from tests.log.avro_data import data_of
 
 ANYTHING: Final[dict[str, Any]] = {

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from broker.core.avro.avro_model import RecordType
 from broker.core.avro.avro_parser import read_record
-from broker.log.avro_reader import compile_reader
-from broker.log.avro_record import Field, compile_fields
-from broker.log.avro_scalars import SHORT, Misfit, write_long
+from broker.log.values.avro_reader import compile_reader
+from broker.log.values.avro_record import Field, compile_fields
+from broker.log.values.avro_scalars import SHORT, Misfit, write_long
 from tests.log.avro_data import data_of
 from tests.log.test_avro_reader import ANYTHING
 

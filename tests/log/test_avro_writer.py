@@ -15,10 +15,10 @@ from broker.core.avro.avro_model import RecordType
 from broker.core.problems import FieldError
 from broker.core.receipts import TYPES
 from broker.errors import WrongUse
-from broker.log.avro_checks import compile_check
-from broker.log.avro_writer import compile_flat
-from broker.log.codec import Codec
-from broker.log.schemas import Schema, SchemaSet
+from broker.log.schema.schemas import Schema, SchemaSet
+from broker.log.values.avro_checks import compile_check
+from broker.log.values.avro_writer import compile_flat
+from broker.log.values.codec import Codec
 from tests.log.avro_data import data_of
 
 CODEC: Final = Codec(SchemaSet.load())

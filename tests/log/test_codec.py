@@ -21,8 +21,8 @@ from broker.core.ids import PartnerId
 from broker.core.problems import Refusal
 from broker.core.receipts import Outcome, Receipt
 from broker.errors import Corrupt, WrongUse
-from broker.log.codec import FRAME_BYTES, MAX_AVRO_BYTES, MAX_FAULTS, Codec, Examined
-from broker.log.schemas import Schema, SchemaSet, make_schema
+from broker.log.schema.schemas import Schema, SchemaSet, make_schema
+from broker.log.values.codec import FRAME_BYTES, MAX_AVRO_BYTES, MAX_FAULTS, Codec, Examined
 from tests.log.avro_data import data_of
 from tests.schemas.examples import VALID
 

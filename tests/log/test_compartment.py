@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from broker.core.problems import Refusal
 from broker.core.sealing import open_sealed, seal
 from broker.errors import Corrupt, WrongUse
-from broker.log.codec import FRAME_BYTES, SEALED_BRANCH, SEALED_TYPE, Codec, Examined
-from broker.log.compartment import (
+from broker.log.schema.schemas import Schema, SchemaSet
+from broker.log.values.codec import FRAME_BYTES, SEALED_BRANCH, SEALED_TYPE, Codec, Examined
+from broker.log.values.compartment import (
     MAX_PLAINTEXT_BYTES,
     is_sealed,
     open_decoded,
@@ -27,7 +28,6 @@ from broker.log.compartment import (
     seal_examined,
     seal_value,
 )
-from broker.log.schemas import Schema, SchemaSet
 from tests.log.avro_data import data_of
 from tests.schemas.examples import ROOT
 

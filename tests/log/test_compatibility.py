@@ -8,8 +8,8 @@ from typing import Any, Final
 import pytest
 
 from broker.errors import WrongUse
-from broker.log.compatibility import conflicts
-from broker.log.schemas import Schema, make_schema
+from broker.log.schema.compatibility import conflicts
+from broker.log.schema.schemas import Schema, make_schema
 
 
 def text(*fields: dict[str, Any], name: str = "cn.tongban.test.Thing") -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.core.records import Position, TopicPartition
-from broker.log.conversion import to_records
+from broker.log.reading.conversion import to_records
 
 
 @dataclass

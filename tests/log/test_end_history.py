@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.core.records import TopicPartition
-from broker.log.end_history import EndHistory
+from broker.log.reading.end_history import EndHistory
 
 PLACE = TopicPartition("t", 0)
 

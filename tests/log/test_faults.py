@@ -6,8 +6,8 @@ import pytest
 from aiokafka import errors  # type: ignore[import-untyped]
 
 from broker.errors import Corrupt, PositionConflict, TongbanError, Unreachable, WrongUse
+from broker.log.admin.patience import patiently
 from broker.log.faults import translating
-from broker.log.patience import patiently
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from broker.core.avro.avro_parser import read_schema
 from broker.core.problems import FieldError
-from broker.log.json_parse import compile_parse
-from broker.log.json_render import compile_render
+from broker.log.values.json_parse import compile_parse
+from broker.log.values.json_render import compile_render
 
 MILLIS: Final = {"type": "long", "logicalType": "timestamp-millis"}
 MICROS: Final = {"type": "long", "logicalType": "timestamp-micros"}

@@ -9,12 +9,12 @@ import pytest
 
 from broker.core.records import Commit, TopicPartition
 from broker.errors import NotDurable, Unreachable
-from broker.log.end_history import EndHistory
-from broker.log.group_admin import set_committed
-from broker.log.lag import Exactness, PartitionLag, group_lag
+from broker.log.admin.group_admin import set_committed
+from broker.log.admin.topic_admin import TopicAdmin
 from broker.log.options import KafkaOptions
-from broker.log.scan import offsets, read_at
-from broker.log.topic_admin import TopicAdmin
+from broker.log.reading.end_history import EndHistory
+from broker.log.reading.lag import Exactness, PartitionLag, group_lag
+from broker.log.reading.scan import offsets, read_at
 from deploy.kafka.cluster import EmbeddedKafka
 from tests.log.support import fill, make_topic, record, unique, writing
 from tests.log.test_scan import delete_before

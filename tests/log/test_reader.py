@@ -12,7 +12,7 @@ import structlog
 
 from broker.core.records import Commit, TopicPartition
 from broker.errors import PositionConflict, Unreachable
-from broker.log.group_offsets import NOTE_BYTES
+from broker.log.admin.group_offsets import NOTE_BYTES
 from broker.log.options import KafkaOptions
 from tests.log.support import Member, fill, make_topic, nothing, record, unique, writing
 
@@ -109,7 +109,7 @@ async def test_one_bad_commit_does_not_hide_or_hold_up_the_others(
     brisk: KafkaOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The broker itself refuses a note over its limit: with our check out of the way it does, and we recover."""
-    monkeypatch.setattr("broker.log.group_offsets.NOTE_BYTES", 1_000_000)
+    monkeypatch.setattr("broker.log.admin.group_offsets.NOTE_BYTES", 1_000_000)
     topic = await make_topic(brisk, partitions=2)
     zero, one = sorted(places(topic, 2))
     async with Member(brisk, group=unique("g"), topics=[topic]) as member:

@@ -11,10 +11,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from broker.errors import Unreachable, WrongUse
-from broker.log.codec import Codec
 from broker.log.options import KafkaOptions
-from broker.log.registry import Registry, open_codec
-from broker.log.schemas import SchemaSet
+from broker.log.registry.registry import Registry, open_codec
+from broker.log.schema.schemas import SchemaSet
+from broker.log.values.codec import Codec
 
 SCHEMA = '{"type": "record", "name": "cn.tongban.Case", "fields": []}'
 

@@ -16,10 +16,10 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerialize
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from broker.core.problems import Refusal
-from broker.log.codec import FRAME_BYTES, Codec
-from broker.log.compartment import seal_value
-from broker.log.registry_answers import MEDIA_TYPE, answer_compatibility, answer_read
-from broker.log.schemas import SchemaSet
+from broker.log.registry.registry_answers import MEDIA_TYPE, answer_compatibility, answer_read
+from broker.log.schema.schemas import SchemaSet
+from broker.log.values.codec import FRAME_BYTES, Codec
+from broker.log.values.compartment import seal_value
 from tests.schemas.examples import VALID, Example
 
 CODEC: Final = Codec(SchemaSet.load())

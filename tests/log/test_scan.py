@@ -13,7 +13,7 @@ from broker.core.records import Position, Record, TopicPartition
 from broker.errors import Corrupt, Unreachable, WrongUse
 from broker.log.clients import foreign, make_admin
 from broker.log.options import KafkaOptions
-from broker.log.scan import Progress, offsets, read_at, scan
+from broker.log.reading.scan import Progress, offsets, read_at, scan
 from tests.log.support import fill, make_topic, record, writing
 
 

@@ -8,9 +8,9 @@ from typing import Any, Final
 import pytest
 
 from broker.core.avro.avro_parser import read_record
-from broker.log.schema_changes import changes
-from broker.log.schema_rules import house_faults, judge
-from broker.log.schemas import SchemaSet
+from broker.log.schema.schema_changes import changes
+from broker.log.schema.schema_rules import house_faults, judge
+from broker.log.schema.schemas import SchemaSet
 
 SCHEMAS: Final = SchemaSet.load()
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from broker.errors import Corrupt
-from broker.log.schemas import SchemaSet, make_schema
+from broker.log.schema.schemas import SchemaSet, make_schema
 
 SCHEMAS: Final = SchemaSet.load()
 

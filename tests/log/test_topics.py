@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from broker.core.ids import CaseId, PartnerId, part_case
 from broker.errors import Unreachable, WrongUse
-from broker.log import scan, topics
+from broker.log.admin import topics
+from broker.log.admin.topic_admin import TopicAdmin
 from broker.log.options import KafkaOptions
 from broker.log.partitioner import partition_of
-from broker.log.topic_admin import TopicAdmin
+from broker.log.reading import scan
 from deploy.kafka.cluster import EmbeddedKafka
 from tests.log.support import record, writing
 

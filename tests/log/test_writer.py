@@ -15,8 +15,8 @@ from broker.core.records import NewRecord, Position
 from broker.errors import NotDurable, Unreachable, WrongUse
 from broker.log.options import KafkaOptions
 from broker.log.partitioner import partition_of
-from broker.log.scan import scan
-from broker.log.writer import Writer
+from broker.log.reading.scan import scan
+from broker.log.writing.writer import Writer
 from deploy.kafka.cluster import EmbeddedKafka
 from tests.log.support import make_topic, record, writing
 

@@ -19,11 +19,11 @@ from broker.core.message import Message, MessageClass, Mode, epoch_ms, from_reco
 from broker.core.records import NewRecord, Position, Record
 from broker.exchange import batch, reading
 from broker.exchange.originals import read_originals
-from broker.log import topics
-from broker.log.codec import Codec
-from broker.log.schemas import SchemaSet
-from broker.store.ledger_view import Known, Loaded
+from broker.log.admin import topics
+from broker.log.schema.schemas import SchemaSet
+from broker.log.values.codec import Codec
 from broker.store.rows import MessageRow, Name
+from broker.store.view.ledger_view import Known, Loaded
 from broker.supervision.cards import card_records
 from tests.model.place import EDITIONS
 from tests.model.sheet import Word

@@ -8,8 +8,8 @@ import pytest
 
 from broker.core.codes import resident_number
 from broker.core.problems import Refusal
-from broker.log.codec import FRAME_BYTES, Codec
-from broker.log.schemas import SchemaSet
+from broker.log.schema.schemas import SchemaSet
+from broker.log.values.codec import FRAME_BYTES, Codec
 from tests.schemas.examples import INVALID, VALID, Example
 
 CODEC = Codec(SchemaSet.load())

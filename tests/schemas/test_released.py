@@ -12,9 +12,9 @@ import pytest
 
 from broker.core.case.lifecycle import MESSAGE_TYPES
 from broker.errors import Corrupt
-from broker.log.compatibility import conflicts
-from broker.log.schema_rules import PARTNER_FAMILIES, drifts, house_faults, named_types
-from broker.log.schemas import SchemaSet
+from broker.log.schema.compatibility import conflicts
+from broker.log.schema.schema_rules import PARTNER_FAMILIES, drifts, house_faults, named_types
+from broker.log.schema.schemas import SchemaSet
 from tests.schemas.examples import ROOT
 
 GOLDEN = sorted(Path(__file__).parent.glob("released-*.toml"))

@@ -15,11 +15,11 @@ from broker.core.operating.desk_lanes import Desk
 from broker.core.problems import Refusal
 from broker.core.receipts import TYPES, Outcome
 from broker.core.records import Headers, NewRecord, Position, Record, TopicPartition
-from broker.delivery.receipts import Ending, receipt_record
-from broker.log.codec import Codec
-from broker.log.schemas import SchemaSet
-from broker.log.topics import DESK, LEDGER, outbox
-from broker.store import awaiting, frames
+from broker.delivery.ending.receipts import Ending, receipt_record
+from broker.log.admin.topics import DESK, LEDGER, outbox
+from broker.log.schema.schemas import SchemaSet
+from broker.log.values.codec import Codec
+from broker.store.delivering import awaiting, frames
 from connectors.base import Parcel
 from tests.simulation.log import Log
 from tests.simulation.plan import Mood

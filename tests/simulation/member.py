@@ -1,4 +1,4 @@
-"""A member of the group, as ``broker.log.reader.GroupReader`` is one: zombies go on reading what they held."""
+"""A member of the group, as ``broker.log.reading.reader.GroupReader`` is one: zombies go on reading what they held."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.simulation.loop import OWNER
 
 
 class Member:
-    """The group's reader, as ``broker.log.reader.GroupReader`` is to delivery."""
+    """The group's reader, as ``broker.log.reading.reader.GroupReader`` is to delivery."""
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ MUTANTS: Final = (
     Mutant(
         name="finish-before-delivery",
         safeguard="an offset is finished once its message is delivered, not when it is read",
-        file=_D + "reading.py",
+        file=_D + "joining/reading.py",
         before="            tenure.enter(entry)\n",
         after="            tenure.enter(entry)\n            tenure.finish(offset)\n",
     ),
@@ -59,21 +59,21 @@ MUTANTS: Final = (
     Mutant(
         name="source-positions",
         safeguard="what does not rise above its source position is a repeat",
-        file=_D + "tenure.py",
+        file=_D + "assigned/tenure.py",
         before="            if self._seen.get(source.partition, -1) >= source.offset:",
         after="            if self._seen.get(source.partition, -1) > source.offset + 10**9:",
     ),
     Mutant(
         name="guest-of-an-ended-assignment",
         safeguard="a parked message that waited for its turn is not sent for an assignment that has ended",
-        file=_D + "guests.py",
+        file=_D + "lines/guests.py",
         before="            if not self._flows() or entry.tenure.closing or not entry.tenure.alive:",
         after="            if not self._flows():",
     ),
     Mutant(
         name="receipt-before-offset",
         safeguard="the receipt is durable before the offset is finished",
-        file=_D + "answers.py",
+        file=_D + "lines/answers.py",
         before="        self._settlement.delivered(ended, self._partner, finish)\n",
         after=(
             "        self._settlement.delivered(ended, self._partner, lambda entry: None)\n"
@@ -84,7 +84,7 @@ MUTANTS: Final = (
     Mutant(
         name="dossier-before-successors",
         safeguard="a refused message is on the desk before the next one of its case is sent",
-        file=_D + "answers.py",
+        file=_D + "lines/answers.py",
         before="        gone = partial(self._lanes.settled_late, case, entry)\n",
         after=(
             "        self._lanes.settled(case)\n"
@@ -96,7 +96,7 @@ MUTANTS: Final = (
     Mutant(
         name="parked-before-offset",
         safeguard="a parked lane is durable before its offsets are finished",
-        file=_D + "parking.py",
+        file=_D + "parked/parking.py",
         before=(
             "        self._settlement.store(tenure, work, partial(self._is_parked, line, tenure, place, entries))\n"
         ),
@@ -115,14 +115,14 @@ MUTANTS: Final = (
     Mutant(
         name="parked-lanes-loaded",
         safeguard="a new assignment takes up the lanes that are parked",
-        file=_D + "parking.py",
+        file=_D + "parked/parking.py",
         before="            line.lanes.park(lane.case)\n",
         after="            continue\n",
     ),
     Mutant(
         name="parked-receipt-first",
         safeguard="a parked message's row stays until its receipt is durable",
-        file=_D + "retrying.py",
+        file=_D + "parked/retrying.py",
         before=(
             "                ending = line.sender.ending(entry, answer)\n"
             "                await self._settlement.ended(entry, tenure.partner, line.sender.kind, ending)\n"
@@ -136,14 +136,14 @@ MUTANTS: Final = (
     Mutant(
         name="blocked-lane",
         safeguard="behind a blocking dossier nothing overtakes",
-        file=_D + "reading.py",
+        file=_D + "joining/reading.py",
         before="        if message.case not in tenure.blocked:\n            return False\n",
         after="        return False\n",
     ),
     Mutant(
         name="blocked-rows-stored",
         safeguard="what blocks a lane outlives the worker",
-        file=_D + "desk.py",
+        file=_D + "parked/desk.py",
         before=(
             "        await self._settlement.stored(\n"
             "            tenure, lambda connection: blocked.put(connection, tenure.partner, rows)\n        )\n"
@@ -153,14 +153,14 @@ MUTANTS: Final = (
     Mutant(
         name="control-records",
         safeguard="an act that returns or skips is never sent to the partner",
-        file=_D + "reading.py",
+        file=_D + "joining/reading.py",
         before="            if releases_only(message, tenure.partner):\n                tenure.finish(offset)\n",
         after="            if False:\n                tenure.finish(offset)\n",
     ),
     Mutant(
         name="redrives-are-owed",
         safeguard="a redriven message is not taken for settled by its old outcome",
-        file=_D + "before.py",
+        file=_D + "joining/before.py",
         before=_FOUND,
         after=(
             "    known = messages.settled(connection, [(e.source, e.id) for e in old.values()])\n"
@@ -170,7 +170,7 @@ MUTANTS: Final = (
     Mutant(
         name="repeats-in-a-batch",
         safeguard="a settled message is known again beside its own repeat",
-        file=_D + "before.py",
+        file=_D + "joining/before.py",
         before=_FOUND,
         after=(
             "    last = {(e.source, e.id): at for at, e in old.items() if not e.redrive}\n"
@@ -180,70 +180,70 @@ MUTANTS: Final = (
     Mutant(
         name="circuit-keeps-the-backlog",
         safeguard="while the circuit is open nothing is counted or parked",
-        file=_D + "answers.py",
+        file=_D + "lines/answers.py",
         before="        if entry.tenure.closing or not self._line.flows():\n",
         after="        if entry.tenure.closing:\n",
     ),
     Mutant(
         name="note-digest",
         safeguard="a note that delivery did not write is not believed",
-        file=_D + "recall.py",
+        file=_D + "joining/recall.py",
         before="        if text and mark not in believed and not self._trust_foreign:\n",
         after="        if text and not mark:\n",
     ),
     Mutant(
         name="note-of-one-moment",
         safeguard="a note never calls an unfinished record finished",
-        file=_D + "tenure.py",
+        file=_D + "assigned/tenure.py",
         before="        note = encode(window.unfinished, window.end) if window is not None else NOTHING\n",
         after="        note = encode(window.unfinished[:1], window.end) if window is not None else NOTHING\n",
     ),
     Mutant(
         name="marks-of-the-commit",
         safeguard="a mark never covers a record above the commit",
-        file=_D + "tenure.py",
+        file=_D + "assigned/tenure.py",
         before="            marks=self._marks_below(offset),\n",
         after="            marks=dict(self._seen),\n",
     ),
     Mutant(
         name="fence-on-thaw",
         safeguard="a worker that was frozen past its session sends nothing",
-        file=_D + "lease.py",
+        file=_D + "assigned/lease.py",
         before="        if now_s < self._until_s:\n            return True\n        if self.heard",
         after="        return True\n        if self.heard",
     ),
     Mutant(
         name="writes-repeated",
         safeguard="what could not be written is written again",
-        file=_D + "gatherer.py",
+        file=_D + "ending/gatherer.py",
         before="                await self._retrying(self._write, items)\n",
         after="                pass\n",
     ),
     Mutant(
         name="reading-goes-back",
         safeguard="a line that begins anew reads again what the old one had in hand",
-        file=_D + "reading.py",
+        file=_D + "joining/reading.py",
         before="            if found.committed or tenure.again:\n",
         after="            if False:\n",
     ),
     Mutant(
         name="records-read-again",
         safeguard="what was polled while the store was away is read again",
-        file=_D + "reading.py",
+        file=_D + "joining/reading.py",
         before="                self._go_back(reader, tenure, polled)\n            raise\n",
         after="                pass\n            raise\n",
     ),
     Mutant(
         name="pause-lifted",
         safeguard="a partition paused for its bytes is resumed",
-        file=_D + "membership.py",
+        file=_D + "joining/membership.py",
         before="            self._pressure.lighten(self.reader)\n",
         after="",
     ),
     Mutant(
         name="operator-pause",
         safeguard="nothing goes to a partner that an operator has paused",
-        file=_D + "line.py",
+        file=_D + "lines/line.py",
         before="        if self.paused:\n            self.guests.send_away()\n",
         after="        if False:\n            self.guests.send_away()\n",
     ),

@@ -11,9 +11,9 @@ from sqlalchemy.pool import StaticPool
 
 from broker.core.operating.desk import Dossier
 from broker.errors import Unreachable
-from broker.store import desk
 from broker.store import tables as schema
-from broker.store.statements import insert_or_update
+from broker.store.access.statements import insert_or_update
+from broker.store.view import desk
 from tests.simulation.tables import Place, Tables
 from tests.simulation.world import World
 

@@ -15,22 +15,21 @@ from typing import Any, Final
 
 from broker.core.ids import CaseId, MessageId, PartnerId, Party
 from broker.core.records import TopicPartition
-from broker.store import (
+from broker.store.delivering import (
     attempts,
     awaiting,
     blocked,
     commit_notes,
-    desk,
     line_status,
     mailbox,
     marks,
-    messages,
     parked,
 )
-from broker.store.awaiting import Awaited
-from broker.store.blocked import BlockedMessage, Release
-from broker.store.parked import ParkedLane, ParkedMessage
+from broker.store.delivering.awaiting import Awaited
+from broker.store.delivering.blocked import BlockedMessage, Release
+from broker.store.delivering.parked import ParkedLane, ParkedMessage
 from broker.store.rows import AttemptRow, Name
+from broker.store.view import desk, messages
 
 Place = tuple[str, int, int]
 """Partner, outbox partition, outbox offset."""

@@ -10,8 +10,8 @@ import pytest
 
 from broker.delivery.ports import OnPartitions
 from broker.log.options import KafkaOptions
-from broker.log.reader import GroupReader
-from broker.log.writer import Writer
+from broker.log.reading.reader import GroupReader
+from broker.log.writing.writer import Writer
 from deploy.kafka.cluster import EmbeddedKafka
 from tests.log.support import make_topic
 from tests.simulation.conformance import CHECKS, Check, GroupMember

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from broker.store.engine import Store
+from broker.store.access.engine import Store
 from tests.store.postgres import fresh_database, server_url
 
 

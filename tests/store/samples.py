@@ -11,8 +11,8 @@ from broker.core.case.lifecycle import CaseState, Status
 from broker.core.ids import CaseId, MessageId, PartnerId, Party
 from broker.core.message import Mode, epoch_ms
 from broker.core.operating.desk import Dossier
-from broker.store.ledger_view import LedgerBatch
 from broker.store.rows import ActRow, CaseRow, DirectoryRow, MessageRow, OutcomeRow
+from broker.store.view.ledger_view import LedgerBatch
 
 T0 = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 LAIBIN = PartnerId("451300")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from broker.core.ids import CaseId, MessageId, PartnerId, Party
-from broker.store import attempts, blocked, line_status
-from broker.store.blocked import BlockedMessage, Release
-from broker.store.engine import Store
-from broker.store.line_status import LineStatus
+from broker.store.access.engine import Store
+from broker.store.delivering import attempts, blocked, line_status
+from broker.store.delivering.blocked import BlockedMessage, Release
+from broker.store.delivering.line_status import LineStatus
 from broker.store.rows import AttemptRow
 
 HERE = PartnerId("430423")

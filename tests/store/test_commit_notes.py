@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from broker.core.records import TopicPartition
-from broker.store import commit_notes
-from broker.store.engine import Store
+from broker.store.access.engine import Store
+from broker.store.delivering import commit_notes
 
 ONE, TWO = TopicPartition("tongban.outbox.430423", 0), TopicPartition("tongban.outbox.430423", 1)
 A, B, C = "a" * 32, "b" * 32, "c" * 32

@@ -11,10 +11,10 @@ from sqlalchemy import Connection, text
 from broker.core.case.case_state import evolve
 from broker.core.case.lifecycle import CaseState, Status
 from broker.core.ids import CaseId
-from broker.store import cards, deadlines, ledger_view
-from broker.store.deadlines import Planned
-from broker.store.engine import Store
+from broker.store.access.engine import Store
 from broker.store.rows import CardRow, CaseRow
+from broker.store.view import cards, deadlines, ledger_view
+from broker.store.view.deadlines import Planned
 from tests.store.samples import HENGSHAN, LAIBIN, XIAMEN, batch, case_state
 
 OPEN = 100_000

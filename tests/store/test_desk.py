@@ -9,11 +9,11 @@ import pytest
 from broker.core.ids import CaseId, MessageId, PartnerId, Party
 from broker.core.operating.desk import Dossier, Standing
 from broker.core.operating.levers import Levers, Pulled
-from broker.store import desk, ledger_view, levers, messages
-from broker.store.desk import Count
-from broker.store.engine import Store
-from broker.store.ledger_view import DeskWanted
+from broker.store.access.engine import Store
 from broker.store.rows import Name
+from broker.store.view import desk, ledger_view, levers, messages
+from broker.store.view.desk import Count
+from broker.store.view.ledger_view import DeskWanted
 from tests.store import samples
 from tests.store.samples import HENGSHAN, LAIBIN, XIAMEN, act_row, batch, dossier, outcome
 

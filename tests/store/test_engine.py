@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from broker.errors import Corrupt, Unreachable, WrongUse
-from broker.store.engine import Store
+from broker.store.access.engine import Store
 from broker.store.tables import position
 from tests.store.postgres import EmbeddedPostgres, fresh_database
 

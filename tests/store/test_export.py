@@ -9,10 +9,10 @@ from sqlalchemy import Connection, event
 
 from broker.core.ids import CaseId, MessageId, PartnerId, Party
 from broker.core.operating.levers import Levers, Pulled
-from broker.store import ledger_view
-from broker.store.engine import Store
-from broker.store.export import export
-from broker.store.ledger_view import LedgerBatch
+from broker.store.access.engine import Store
+from broker.store.view import ledger_view
+from broker.store.view.export import export
+from broker.store.view.ledger_view import LedgerBatch
 from tests.store import samples
 from tests.store.samples import batch, case_state, dossier, outcome
 

@@ -14,10 +14,10 @@ from broker.core.case.case_state import CaseState
 from broker.core.evaluation.figures import Card
 from broker.core.ids import CaseId
 from broker.core.message import epoch_ms, from_epoch_ms
-from broker.store import ledger_view
-from broker.store.engine import Store
-from broker.store.figures import Places, Window, cases_in
+from broker.store.access.engine import Store
 from broker.store.rows import CardRow, CaseRow
+from broker.store.view import ledger_view
+from broker.store.view.figures import Places, Window, cases_in
 from tests.core.figure_samples import HENGSHAN, LAIBIN, a_case, accepted, at
 from tests.store import samples
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from broker.core.ids import CaseId, MessageId, PartnerId
-from broker.store import findings, ledger_view
-from broker.store.engine import Store
+from broker.store.access.engine import Store
 from broker.store.rows import CaseRow
+from broker.store.view import findings, ledger_view
 from tests.archive.audit_world import World
 from tests.core.figure_samples import HENGSHAN, LAIBIN, a_case, accepted, at, decided
 from tests.store import samples

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from broker.core.records import Position, Record
 from broker.errors import Corrupt
-from broker.store.frames import pack, unpack
+from broker.store.delivering.frames import pack, unpack
 
 _TEXTS = st.text(max_size=20)
 _BYTES = st.binary(max_size=40)

@@ -19,16 +19,16 @@ from broker.core.case.lifecycle import Status
 from broker.core.ids import CaseId, MessageId, Party
 from broker.core.receipts import Outcome
 from broker.errors import PositionConflict
-from broker.store import desk, directory, ledger_view, messages
-from broker.store.database import Database
-from broker.store.engine import Store
-from broker.store.ledger_view import LedgerBatch
-from broker.store.messages import Backlog
-from broker.store.migrate import migrate
+from broker.store.access.database import Database
+from broker.store.access.engine import Store
+from broker.store.access.migrate import migrate
+from broker.store.access.schema import VIEW_SCHEMA
 from broker.store.rows import Name
-from broker.store.schema import VIEW_SCHEMA
 from broker.store.tables import HELD, VIEW, mailbox
 from broker.store.tables import directory as directory_table
+from broker.store.view import desk, directory, ledger_view, messages
+from broker.store.view.ledger_view import LedgerBatch
+from broker.store.view.messages import Backlog
 from tests.store import samples
 from tests.store.samples import HENGSHAN, LAIBIN, T0, VERSION, XIAMEN, batch, case_state, dossier, outcome
 
@@ -238,8 +238,8 @@ async def test_clear_view_empties_the_view_and_what_delivery_holds(store: Store)
 
 _TORN = """
 import asyncio, sys, time
-from broker.store import ledger_view
-from broker.store.engine import Store
+from broker.store.view import ledger_view
+from broker.store.access.engine import Store
 from tests.store import samples
 
 def torn(connection):

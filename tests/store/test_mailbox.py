@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from broker.core.ids import CaseId, MessageId, PartnerId, Party
-from broker.store import mailbox
-from broker.store.engine import Store
-from broker.store.mailbox import Lying, Placed
+from broker.store.access.engine import Store
+from broker.store.delivering import mailbox
+from broker.store.delivering.mailbox import Lying, Placed
 
 HERE, SENDER = PartnerId("350200"), Party("451300")
 

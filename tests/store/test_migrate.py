@@ -18,10 +18,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 from broker.errors import WrongUse
-from broker.store import migrate as migrate_module
-from broker.store.database import Database
-from broker.store.migrate import check, migrate
-from broker.store.schema import MIGRATIONS, VAULT_SCHEMA, VIEW_SCHEMA, Schema
+from broker.store.access import migrate as migrate_module
+from broker.store.access.database import Database
+from broker.store.access.migrate import check, migrate
+from broker.store.access.schema import MIGRATIONS, VAULT_SCHEMA, VIEW_SCHEMA, Schema
 from tests.store.postgres import fresh_database
 
 CHECKOUT = Path(__file__).parents[2]
@@ -142,7 +142,7 @@ def test_a_migration_waits_for_one_that_is_under_way(url: str) -> None:
 
 def test_processes_that_start_together_make_the_tables_once(url: str) -> None:
     program = (
-        "import sys; from broker.store.migrate import migrate; print('ready', flush=True);"
+        "import sys; from broker.store.access.migrate import migrate; print('ready', flush=True);"
         " sys.stdin.readline(); migrate(sys.argv[1]); migrate(sys.argv[1])"
     )
     started = [
@@ -176,9 +176,7 @@ def test_an_installed_wheel_migrates(url: str, tmp_path: Path) -> None:
     )
     (wheel,) = tmp_path.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
-    program = (
-        "import sys; from broker.store import migrate; print(migrate.__file__); migrate.migrate(sys.argv[1])"
-    )
+    program = "import sys; from broker.store.access import migrate; print(migrate.__file__); migrate.migrate(sys.argv[1])"
     ran = subprocess.run(
         [sys.executable, "-c", program, url],
         cwd=tmp_path,

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from broker.core.ids import CaseId, MessageId, PartnerId, Party
 from broker.core.records import TopicPartition
-from broker.store import awaiting, marks, parked
-from broker.store.awaiting import Awaited
-from broker.store.engine import Store
-from broker.store.parked import ParkedLane, ParkedMessage
+from broker.store.access.engine import Store
+from broker.store.delivering import awaiting, marks, parked
+from broker.store.delivering.awaiting import Awaited
+from broker.store.delivering.parked import ParkedLane, ParkedMessage
 
 HERE, SENDER, CASE = PartnerId("430423"), Party("451300"), CaseId("451300/1")
 

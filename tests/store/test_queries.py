@@ -14,10 +14,11 @@ from broker.core.case.lifecycle import Status
 from broker.core.ids import CaseId, MessageId, Party
 from broker.core.message import epoch_ms
 from broker.errors import Corrupt
-from broker.store import attempts, cases, desk, directory, ledger_view, messages
-from broker.store.engine import Store
-from broker.store.outcomes import Tallies, settle
+from broker.store.access.engine import Store
+from broker.store.delivering import attempts
 from broker.store.rows import AttemptRow
+from broker.store.view import cases, desk, directory, ledger_view, messages
+from broker.store.view.outcomes import Tallies, settle
 from tests.store import samples
 from tests.store.samples import HENGSHAN, LAIBIN, T0, XIAMEN, batch, case_state, dossier, outcome
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from broker.core.ids import PartnerId
-from broker.store import ledger_view
-from broker.store.engine import Store
-from broker.store.reconciliation import ReconciledRow, in_force, insert, partners
+from broker.store.access.engine import Store
+from broker.store.view import ledger_view
+from broker.store.view.reconciliation import ReconciledRow, in_force, insert, partners
 from tests.store import samples
 
 HENGSHAN, HENGYANG = PartnerId("430423"), PartnerId("430400")

@@ -6,10 +6,11 @@ from sqlalchemy import Connection
 
 from broker.core.ids import BROKER, CaseId, MessageId
 from broker.core.operating.desk import Standing
-from broker.store import ledger_view, parked, standing
-from broker.store.engine import Store
-from broker.store.parked import ParkedLane
-from broker.store.standing import OnDesk, ParkedCases, Verdict
+from broker.store.access.engine import Store
+from broker.store.delivering import parked
+from broker.store.delivering.parked import ParkedLane
+from broker.store.view import ledger_view, standing
+from broker.store.view.standing import OnDesk, ParkedCases, Verdict
 from tests.commands.desk_view import HENGSHAN, HENGYANG, a_dossier, put_dossiers
 from tests.store import samples
 

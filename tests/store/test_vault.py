@@ -15,12 +15,12 @@ from sqlalchemy import Connection, select, update
 
 from broker.core.ids import CaseId
 from broker.errors import Corrupt, WrongUse
-from broker.store import ledger_view
 from broker.store import vault as vault_module
-from broker.store.engine import Store
-from broker.store.schema import VAULT_SCHEMA
+from broker.store.access.engine import Store
+from broker.store.access.schema import VAULT_SCHEMA
 from broker.store.tables import case_key
 from broker.store.vault import KeyDestroyed, Vault
+from broker.store.view import ledger_view
 
 KEK = {"2026": b"k" * 32}
 CASES = [CaseId(f"451300/{number}") for number in range(5)]

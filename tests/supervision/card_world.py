@@ -25,10 +25,10 @@ from broker.core.records import NewRecord, Position
 from broker.exchange.applying import directory_records
 from broker.exchange.options import ExchangeOptions
 from broker.exchange.stage import Exchange
-from broker.log.topics import LEDGER, ledger_key
-from broker.store import cards, cases, ledger_view
-from broker.store.engine import Store
+from broker.log.admin.topics import LEDGER, ledger_key
+from broker.store.access.engine import Store
 from broker.store.rows import CardRow
+from broker.store.view import cards, cases, ledger_view
 from broker.supervision.deadlines import Deadlines
 from tests.exchange.fakes import CODEC, Ledger, Reader
 

@@ -15,8 +15,8 @@ from sqlalchemy import Connection, text
 from broker.core.ids import CaseId
 from broker.core.message import epoch_ms
 from broker.errors import NotDurable
-from broker.log.topics import LEDGER
-from broker.store import deadlines as rows
+from broker.log.admin.topics import LEDGER
+from broker.store.view import deadlines as rows
 from broker.supervision.deadlines import AGAIN_S, Look
 from tests.supervision.card_world import CASE, MONDAY, A, B, World, documents
 

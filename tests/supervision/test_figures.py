@@ -15,9 +15,9 @@ from broker.core.case.case_state import CaseState, Rating, Status
 from broker.core.evaluation.figure_columns import COLUMNS
 from broker.core.ids import CaseId
 from broker.core.message import epoch_ms, from_epoch_ms
-from broker.store import ledger_view
-from broker.store.engine import Store
+from broker.store.access.engine import Store
 from broker.store.rows import CaseRow
+from broker.store.view import ledger_view
 from broker.supervision.figures import (
     CSV_FILE,
     DICTIONARY_FILE,

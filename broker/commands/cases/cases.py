@@ -23,13 +23,14 @@ from broker.core.ids import CaseId, InvalidId, case_id
 from broker.core.message import from_epoch_ms, from_record, rfc3339
 from broker.core.records import Position
 from broker.errors import WrongUse
-from broker.log import scan, topics
-from broker.log.registry import open_codec
+from broker.log.admin import topics
+from broker.log.reading import scan
+from broker.log.registry.registry import open_codec
 from broker.settings import Settings
-from broker.store import cases
-from broker.store import directory as directory_rows
-from broker.store.engine import Store
+from broker.store.access.engine import Store
 from broker.store.rows import MessageRow
+from broker.store.view import cases
+from broker.store.view import directory as directory_rows
 
 app = typer.Typer(help="One case as both sides see it, and everything that happened to it.")
 

@@ -23,10 +23,10 @@ from broker.core.ids import CaseId, InvalidId, PartnerId, partner_id
 from broker.core.message import epoch_ms, from_epoch_ms
 from broker.errors import WrongUse
 from broker.settings import Settings
-from broker.store import cards as card_rows
-from broker.store import deadlines as rows
-from broker.store.engine import Store
+from broker.store.access.engine import Store
 from broker.store.rows import CardRow
+from broker.store.view import cards as card_rows
+from broker.store.view import deadlines as rows
 from broker.supervision.planning import Planning
 
 app = typer.Typer(help="时限: what falls due next, yellow and red cards.", no_args_is_help=True)

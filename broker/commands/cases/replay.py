@@ -16,8 +16,8 @@ from broker.commands.options import AsJson, ConfigFile
 from broker.core.ids import InvalidId, Party, case_id, partner_id
 from broker.core.message import parse_time
 from broker.errors import WrongUse
-from broker.log.registry import open_codec
-from broker.log.scan import Progress
+from broker.log.reading.scan import Progress
+from broker.log.registry.registry import open_codec
 from broker.settings import Settings
 
 

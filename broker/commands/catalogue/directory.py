@@ -17,12 +17,12 @@ from broker.core.documents import DocumentInvalid
 from broker.core.message import SHANGHAI
 from broker.errors import WrongUse
 from broker.exchange.applying import directory_records
-from broker.log.registry import open_codec
-from broker.log.topics import ensure_topics
-from broker.log.writer import Writer
+from broker.log.admin.topics import ensure_topics
+from broker.log.registry.registry import open_codec
+from broker.log.writing.writer import Writer
 from broker.settings import Settings
-from broker.store import directory as rows
-from broker.store.engine import Store
+from broker.store.access.engine import Store
+from broker.store.view import directory as rows
 from broker.supervision.expiring import expiring
 from connectors import registry
 

@@ -15,9 +15,9 @@ from broker.commands.options import AsJson
 from broker.core.avro.avro_model import SchemaInvalid
 from broker.core.avro.avro_parser import read_record
 from broker.errors import WrongUse
-from broker.log.schema_changes import changes
-from broker.log.schema_rules import Verdict, judge
-from broker.log.schemas import Schema, SchemaSet, canonical_fingerprint
+from broker.log.schema.schema_changes import changes
+from broker.log.schema.schema_rules import Verdict, judge
+from broker.log.schema.schemas import Schema, SchemaSet, canonical_fingerprint
 
 app = typer.Typer(help="The Avro schemas of all message types: released for ever, checked before.")
 

@@ -19,12 +19,12 @@ from broker.core.operating.desk import BEHIND_A_DOSSIER, Act, Dossier, Standing
 from broker.errors import Unreachable
 from broker.exchange.acts import act_record
 from broker.settings import Settings
-from broker.store import desk, standing
-from broker.store.desk import Lane
-from broker.store.engine import Store
+from broker.store.access.engine import Store
+from broker.store.access.statements import slices
 from broker.store.rows import Name
-from broker.store.standing import Verdict
-from broker.store.statements import slices
+from broker.store.view import desk, standing
+from broker.store.view.desk import Lane
+from broker.store.view.standing import Verdict
 
 CHUNK: Final = 200
 FOLLOW_S: Final = 0.2

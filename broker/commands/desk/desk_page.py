@@ -20,11 +20,13 @@ from broker.core.message import MessageClass
 from broker.core.operating.desk import Dossier, Standing
 from broker.core.records import Position, Record
 from broker.errors import Unreachable
-from broker.log import scan, topics
+from broker.log.admin import topics
+from broker.log.reading import scan
 from broker.settings import Settings
-from broker.store import attempts, cases, desk, messages
-from broker.store.engine import Store
+from broker.store.access.engine import Store
+from broker.store.delivering import attempts
 from broker.store.rows import ActRow, AttemptRow, MessageRow, Name
+from broker.store.view import cases, desk, messages
 
 _TEXT: Final = 200
 

@@ -26,7 +26,7 @@ from broker.commands.showing import plain
 from broker.core.ids import BROKER
 from broker.core.operating.desk import Act, Dossier, Standing
 from broker.settings import Settings
-from broker.store.engine import Store
+from broker.store.access.engine import Store
 from broker.store.rows import Name
 
 _TOLD: Final = 20

@@ -10,10 +10,10 @@ from broker.commands.finding import directory_of, find_partner, read_case, read_
 from broker.core.ids import CaseId, PartnerId
 from broker.core.operating.desk import Dossier, Standing
 from broker.errors import WrongUse
-from broker.store import desk
-from broker.store.desk import Order
-from broker.store.engine import Store
+from broker.store.access.engine import Store
 from broker.store.rows import Name
+from broker.store.view import desk
+from broker.store.view.desk import Order
 
 _PAGE: Final = 1000
 NOT_CLOSED: Final = frozenset({Standing.OPEN, Standing.REDRIVEN})

@@ -26,7 +26,7 @@ from broker.core.message import epoch_ms
 from broker.errors import WrongUse
 from broker.exchange.reconciling import reconciled_records
 from broker.settings import Settings
-from broker.store.statements import slices
+from broker.store.access.statements import slices
 
 app = typer.Typer(help="What is forbidden and was found, with the records that prove it.")
 

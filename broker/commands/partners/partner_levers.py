@@ -15,8 +15,8 @@ from broker.core.catalogue.directory import Limits, Partner
 from broker.core.operating.levers import Levers
 from broker.errors import WrongUse
 from broker.settings import Settings
-from broker.store import levers as lever_rows
-from broker.store.engine import Store
+from broker.store.access.engine import Store
+from broker.store.view import levers as lever_rows
 
 _BOUNDS: Final = {
     "in_flight": (1, 100_000),

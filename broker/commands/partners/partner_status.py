@@ -13,9 +13,10 @@ from broker.commands.partners.standing import COLUMNS, Read, Standing, page, row
 from broker.commands.showing import age, plain, short
 from broker.errors import Unreachable
 from broker.settings import Settings
-from broker.store import levers as lever_rows
-from broker.store import line_status, messages
-from broker.store import standing as counts
+from broker.store.delivering import line_status
+from broker.store.view import levers as lever_rows
+from broker.store.view import messages
+from broker.store.view import standing as counts
 from broker.supervision.lag import StageLag, read_lag
 
 

@@ -16,10 +16,10 @@ from broker.commands.showing import plain
 from broker.core.catalogue.directory import Partner
 from broker.exchange.acts import Lever, lever_record
 from broker.settings import Settings
-from broker.store import line_status
-from broker.store.engine import Store
-from broker.store.line_status import STALE_MS, LineStatus
-from broker.store.standing import Verdict
+from broker.store.access.engine import Store
+from broker.store.delivering import line_status
+from broker.store.delivering.line_status import STALE_MS, LineStatus
+from broker.store.view.standing import Verdict
 
 WAIT_S: Final = 10.0
 Shown = Callable[[LineStatus, int], bool]

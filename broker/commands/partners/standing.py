@@ -14,10 +14,10 @@ from broker.commands.showing import age, clock, plain, short
 from broker.core.catalogue.directory import Directory, Limits, Partner
 from broker.core.ids import PartnerId
 from broker.core.operating.levers import Levers
-from broker.log.lag import Exactness
-from broker.store.line_status import STALE_MS, LineStatus
-from broker.store.messages import Backlog
-from broker.store.standing import OnDesk, ParkedCases
+from broker.log.reading.lag import Exactness
+from broker.store.delivering.line_status import STALE_MS, LineStatus
+from broker.store.view.messages import Backlog
+from broker.store.view.standing import OnDesk, ParkedCases
 from broker.supervision.lag import StageLag
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from broker.commands.partners.standing import Standing, pulled_limits, sentence
 from broker.commands.showing import stamp
-from broker.store.line_status import STALE_MS, LineStatus
+from broker.store.delivering.line_status import STALE_MS, LineStatus
 
 
 def document(standing: Standing, now_ms: int) -> dict[str, object]:

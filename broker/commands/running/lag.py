@@ -13,10 +13,10 @@ from rich.table import Table
 from broker.commands.common import console, load_settings, print_json, run
 from broker.commands.options import AsJson, ConfigFile
 from broker.core.catalogue.directory import EMPTY, Directory, read_directory
-from broker.log.lag import Exactness
+from broker.log.reading.lag import Exactness
 from broker.settings import Settings
-from broker.store import directory as rows
-from broker.store.engine import Store
+from broker.store.access.engine import Store
+from broker.store.view import directory as rows
 from broker.supervision.lag import StageLag, read_lag
 
 

@@ -14,8 +14,8 @@ from broker.commands.options import AsJson, ConfigFile
 from broker.errors import WrongUse
 from broker.exchange import rebuild as rebuilding
 from broker.settings import Settings
-from broker.store.engine import Store
-from broker.store.export import export as rows_of
+from broker.store.access.engine import Store
+from broker.store.view.export import export as rows_of
 
 
 def rebuild(as_json: AsJson = False, config: ConfigFile = None) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from broker.commands.common import console, load_settings, print_json, run
 from broker.commands.options import AsJson, ConfigFile
 from broker.keys import create_missing_keys, load_keys
-from broker.log.topics import ensure_topics
+from broker.log.admin.topics import ensure_topics
 from broker.settings import Settings
-from broker.store.engine import Store
+from broker.store.access.engine import Store
 from broker.wiring import open_vault
 
 

@@ -23,8 +23,8 @@ from broker.core.catalogue.directory import version_of
 from broker.errors import TongbanError
 from broker.keys import create_missing_keys, load_keys
 from broker.settings import Settings, load
-from broker.store import directory as directory_rows
-from broker.store.engine import Store
+from broker.store.access.engine import Store
+from broker.store.view import directory as directory_rows
 from broker.supervision.lag import read_lag
 from broker.wiring import DirectoryWatch
 from deploy.demo.play import BrokerHandle, StartBroker

@@ -19,7 +19,7 @@ from broker.commands.catalogue import directory
 from broker.core.ids import CaseId
 from broker.core.message import SHANGHAI
 from broker.errors import WrongUse
-from broker.store.engine import Store
+from broker.store.access.engine import Store
 from tests.supervision.card_world import A, B, World, documents
 
 GROUPS = {"deadlines": deadlines.app, "directory": directory.app}

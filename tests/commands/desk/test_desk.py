@@ -32,10 +32,10 @@ from broker.core.ids import BROKER, CaseId, MessageId, Party
 from broker.core.operating.desk import BEHIND_A_DOSSIER, Act, Dossier, Standing
 from broker.core.records import NewRecord, Position
 from broker.errors import NotDurable, Unreachable, WrongUse
-from broker.log.codec import Codec
-from broker.log.schemas import SchemaSet
-from broker.store import attempts as attempt_rows
-from broker.store.engine import Store
+from broker.log.schema.schemas import SchemaSet
+from broker.log.values.codec import Codec
+from broker.store.access.engine import Store
+from broker.store.delivering import attempts as attempt_rows
 from broker.store.rows import ActRow, AttemptRow, Name
 from broker.store.tables import dossier_act
 from tests.commands.desk_view import (

@@ -21,8 +21,8 @@ from broker.core.ids import CaseId
 from broker.core.records import NewRecord, Position
 from broker.errors import NotDurable, Unreachable, WrongUse
 from broker.exchange.reconciling import LINES
-from broker.log.codec import Codec
-from broker.log.schemas import SchemaSet
+from broker.log.schema.schemas import SchemaSet
+from broker.log.values.codec import Codec
 from tests.archive.audit_world import World, a_case, at
 from tests.commands.desk_view import HENGSHAN, LAIBIN, View
 

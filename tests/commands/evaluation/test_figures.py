@@ -13,8 +13,8 @@ from sqlalchemy import Connection
 from broker.commands.evaluation.figures import figures
 from broker.core.ids import CaseId
 from broker.errors import WrongUse
-from broker.store import ledger_view
 from broker.store.rows import CaseRow
+from broker.store.view import ledger_view
 from broker.supervision.figures import FILES
 from tests.commands.desk_view import View
 from tests.core.figure_samples import LAIBIN, decided

@@ -20,9 +20,9 @@ from broker.core.message import parse_time
 from broker.core.operating.levers import Levers
 from broker.core.records import Position
 from broker.errors import Unreachable, WrongUse
-from broker.log.lag import Exactness
-from broker.store.messages import Backlog
-from broker.store.standing import OnDesk, ParkedCases, Verdict
+from broker.log.reading.lag import Exactness
+from broker.store.view.messages import Backlog
+from broker.store.view.standing import OnDesk, ParkedCases, Verdict
 from broker.supervision.lag import StageLag
 from tests.commands.desk_view import (
     DOCUMENTS,

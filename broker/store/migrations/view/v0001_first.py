@@ -267,7 +267,10 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("case_id", sa.Text(), nullable=False),
         sa.Column(
-            "record", sa.LargeBinary(), nullable=False, comment="the outbox record verbatim (store/frames.py)"
+            "record",
+            sa.LargeBinary(),
+            nullable=False,
+            comment="the outbox record verbatim (store/delivering/frames.py)",
         ),
         sa.Column("placed_at", sa.BigInteger(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False, comment="how often it was leased"),

@@ -1,0 +1,1 @@
+"""How a delivery ends: receipts, notices and dossiers, made durable in few writes."""

@@ -1,0 +1,1 @@
+"""Seeing that nothing stops in silence, and telling people how the lines stand."""

@@ -1,0 +1,1 @@
+"""What partners pull, acknowledge and ask."""

@@ -1,0 +1,1 @@
+"""From one submitted event to the ledger: checked, judged, sealed, written."""

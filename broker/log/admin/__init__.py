@@ -1,0 +1,1 @@
+"""Topics, partitions and groups: their names, their places, their bounds."""

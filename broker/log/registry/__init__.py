@@ -1,0 +1,1 @@
+"""Confluent's schema registry: asking one, and answering as one."""

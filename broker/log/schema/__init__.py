@@ -1,0 +1,1 @@
+"""The released schemas, and what may be released beside them."""

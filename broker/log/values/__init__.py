@@ -1,0 +1,1 @@
+"""Values of the log: strict Avro in Confluent framing, plain JSON, and the sealed compartment."""

@@ -1,0 +1,1 @@
+"""Writing the log: one idempotent producer, one batch in flight per partition."""

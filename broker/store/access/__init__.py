@@ -1,0 +1,1 @@
+"""The database at work: engines, whole transactions off the loop, prepared statements, migrations."""

@@ -1,0 +1,1 @@
+"""What delivery holds between its steps: mailbox, parked lanes, attempts, marks."""
