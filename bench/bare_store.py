@@ -102,6 +102,7 @@ def _case(case: int, at: int) -> Row:
     moment = 1_800_000_000_000 + at
     return (
         f"451300/{case}", "451300", "430423", "0761-001", "collected", "submitted", 1_800_000_000_000, moment, state,
+        moment,
     )  # fmt: skip
 
 
