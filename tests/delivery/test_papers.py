@@ -22,6 +22,7 @@ from tests.delivery.fakes import CODEC
 PARENT, OTHER = CaseId("430423/1"), CaseId("430423/2")
 PART = CaseId("430423/1~luohu")
 KEY = bytes(range(32))
+WHEN = datetime(2026, 3, 2, tzinfo=UTC)
 
 
 class Vault:
@@ -38,6 +39,22 @@ class Vault:
         return {case: KEY for case in case_ids if case in {PARENT, OTHER}}
 
 
+def said(type_: str, data: Mapping[str, object], *, case: CaseId, source: str, destination: str) -> Message:
+    """A message as its sender said it, nothing sealed yet."""
+    return Message(
+        id=MessageId("m-1"),
+        source=Party(source),
+        type=type_,
+        case=case,
+        destination=Party(destination),
+        time=WHEN,
+        message_class=MessageClass.INITIAL if type_ == "case.submitted" else MessageClass.RESPONSE,
+        digest="sha-256:00",
+        dataschema=CODEC.dataschema(type_),
+        value=CODEC.encode(type_, data),
+    )
+
+
 async def test_a_parts_key_is_its_parents_and_is_asked_for_once() -> None:
     vault = Vault()
     keys = await Papers(CODEC, vault).keys([PARENT, PART, OTHER, CaseId("430423/none")])
@@ -50,27 +67,16 @@ async def test_a_parent_that_was_erased_erases_its_parts() -> None:
 
 
 async def test_a_part_is_opened_with_it_and_with_nothing_else() -> None:
-    when = datetime(2026, 3, 2, tzinfo=UTC)
-    data: dict[str, object] = {"item_name": "x", "mode": "online", "title": "x", "submitted_at": when}
-    value = CODEC.encode("case.submitted", data)
-    submission = Message(
-        id=MessageId("m-1"),
-        source=Party("430423"),
-        type="case.submitted",
-        case=PARENT,
-        destination=Party("430400"),
-        time=when,
-        message_class=MessageClass.INITIAL,
-        digest="sha-256:00",
-        dataschema=CODEC.dataschema("case.submitted"),
-        value=value,
+    data: dict[str, object] = {"item_name": "x", "mode": "online", "title": "x", "submitted_at": WHEN}
+    submission = said("case.submitted", data, case=PARENT, source="430423", destination="430400")
+    sealed = seal_value(
+        CODEC, submission.value, b"{}", key=KEY, nonce=bytes(12), aad=compartment_aad(submission)
     )
-    sealed = seal_value(CODEC, value, b"{}", key=KEY, nonce=bytes(12), aad=compartment_aad(submission))
     copy = replace(submission, id=MessageId("p-1"), case=PART, value=sealed, part_of=submission.name)
     papers = Papers(CODEC, Vault())
     features = Features(opens=True, maps=False)
     key = (await papers.keys([PART]))[PART]
-    assert papers.open(copy, key, features, PartnerMapping([])).value == value
+    assert papers.open(copy, key, features, PartnerMapping([])).value == submission.value
     with pytest.raises(Corrupt):
         papers.open(copy, bytes(32), features, PartnerMapping([]))
     with pytest.raises(Corrupt):
@@ -81,27 +87,20 @@ async def test_what_an_authority_seals_on_its_part_is_opened_for_the_opening_sid
     None
 ):
     """Its own record is brought, not a copy: bound to the part's case and to itself."""
-    when = datetime(2026, 3, 2, tzinfo=UTC)
     papers_of: dict[str, object] = {
         "applicant": None,
         "agent": None,
         "documents": [],
         "form": {"证照号码": "无此号码"},
     }
-    value = CODEC.encode("case.result-issued", {"issued_at": when, "sealed": papers_of})
-    result = Message(
-        id=MessageId("m-2"),
-        source=Party("430400-weijian"),
-        type="case.result-issued",
+    result = said(
+        "case.result-issued",
+        {"issued_at": WHEN, "sealed": papers_of},
         case=PART,
-        destination=Party("430423"),
-        time=when,
-        message_class=MessageClass.RESPONSE,
-        digest="sha-256:00",
-        dataschema=CODEC.dataschema("case.result-issued"),
-        value=value,
+        source="430400-weijian",
+        destination="430423",
     )
-    sealed = seal_value(CODEC, value, b"{}", key=KEY, nonce=bytes(12), aad=compartment_aad(result))
+    sealed = seal_value(CODEC, result.value, b"{}", key=KEY, nonce=bytes(12), aad=compartment_aad(result))
     brought = replace(result, value=sealed)
     papers = Papers(CODEC, Vault())
     key = (await papers.keys([PART]))[PART]

@@ -14,7 +14,7 @@ from broker.commands.common import console, load_settings, notes, print_json, pr
 from broker.commands.options import AsJson, ConfigFile
 from broker.core.catalogue.directory import EMPTY, Directory, read_directory
 from broker.core.documents import DocumentInvalid
-from broker.core.message import SHANGHAI
+from broker.core.times import china_day
 from broker.errors import WrongUse
 from broker.exchange.applying import directory_records
 from broker.log.admin.topics import ensure_topics
@@ -113,7 +113,7 @@ def expiring_(
     """Show the agreements that end soon. Exit 1: there are some."""
     documents = run(_in_force(load_settings(config)))
     directory = read_directory(documents) if documents else EMPTY
-    found = expiring(directory, datetime.now(SHANGHAI).date(), within)
+    found = expiring(directory, china_day(datetime.now(UTC)), within)
     lines = (
         {
             "between": " – ".join(each.agreement.partners),

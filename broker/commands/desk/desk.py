@@ -28,8 +28,8 @@ from broker.commands.options import (
     Reason,
     Wait,
 )
-from broker.core.message import SHANGHAI
 from broker.core.operating.desk import Act, Standing
+from broker.core.times import china_day
 from broker.errors import WrongUse
 
 app = typer.Typer(
@@ -209,6 +209,6 @@ def _day(text: str) -> date:
         day = date.fromisoformat(text)
     except ValueError:
         raise WrongUse("desk assign: --due-on: expected a day like 2026-11-25") from None
-    if day < now().astimezone(SHANGHAI).date():
+    if day < china_day(now()):
         raise WrongUse("desk assign: --due-on: expected today or a later day")
     return day
